@@ -1,0 +1,26 @@
+/** trtpipe itself, through its public interface: Identity, batches of up to 16. */
+
+import { pipe } from "trtpipe";
+import type { Answered, PipeInput, Tensor } from "trtpipe";
+import { ANSWER_BYTES } from "./target.ts";
+import type { Echo, OverheadSpec } from "./target.ts";
+
+export async function open(spec: OverheadSpec): Promise<Echo<Answered<PipeInput>>> {
+  const bytes = spec.payloadBytes;
+  const answer = bytes === 0 ? 0 : ANSWER_BYTES;
+  const models = await pipe({
+    backend: `(dtype=uint8,shape=${bytes},output_dtype=uint8,output_shape=${answer})Identity`,
+    instance_num: spec.threads,
+    batching_timeout: 0,
+    max: 16,
+  });
+  return {
+    send: (data) => models({ data }),
+    bytes: (input) => (input.result as Tensor | undefined)?.data as Uint8Array | undefined,
+    counters: () => {
+      const { batches, rows } = models.stats();
+      return { batches, rows };
+    },
+    close: () => models.close(),
+  };
+}
