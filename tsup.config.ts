@@ -1,7 +1,10 @@
 import { existsSync } from "node:fs";
 import { defineConfig, type Options } from "tsup";
 
-/** Two entries: what users import, and the script of an instance thread. Everything but koffi is bundled into each. */
+/**
+ * Two entries: what users import, and the script of an instance thread. Everything but koffi is bundled into
+ * each.
+ */
 const entry: Record<string, string> = Object.fromEntries(
   ["index", "worker"].map((name) => [name, `src/${name}.ts`]).filter(([, path]) => existsSync(path)),
 );

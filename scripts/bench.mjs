@@ -1,4 +1,7 @@
-/** `npm run -s bench -- SUITE [ARGUMENTS]`: sets up, then runs bench/run.ts, which starts each contender itself. */
+/**
+ * `npm run -s bench -- SUITE [ARGUMENTS]`: sets up, then runs bench/run.ts, which starts each contender
+ * itself.
+ */
 
 import { handOver, main } from "./run.mjs";
 import { fileCommand } from "./runtimes.mjs";

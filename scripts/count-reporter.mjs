@@ -1,6 +1,7 @@
 /**
- * A vitest reporter that ends a run with one plain line, `N passed, N failed[, N skipped]`, which scripts/test.mjs reads.
- * A file that could not be run at all counts as one failure, so that a suite cannot vanish unseen.
+ * A vitest reporter that ends a run with one plain line, `N passed, N failed[, N skipped]`, which
+ * scripts/test.mjs reads. A file that could not be run at all counts as one failure, so that a suite cannot
+ * vanish unseen.
  */
 export default class CountReporter {
   onTestRunEnd(modules, errors) {

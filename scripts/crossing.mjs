@@ -1,4 +1,7 @@
-/** `npm run crossing [-- --runtime node|bun|deno] [ARGUMENTS]`: a million requests, and not one row may be wrong. */
+/**
+ * `npm run crossing [-- --runtime node|bun|deno] [ARGUMENTS]`: a million requests, and not one row may be
+ * wrong.
+ */
 
 import { handOver, main } from "./run.mjs";
 import { fileCommand, takeRuntime } from "./runtimes.mjs";

@@ -1,4 +1,7 @@
-/** How the scripts run other programs and tell a person about it. Plain JavaScript: it runs before anything is installed. */
+/**
+ * How the scripts run other programs and tell a person about it. Plain JavaScript: it runs before anything is
+ * installed.
+ */
 
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
@@ -12,8 +15,9 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 export class Failure extends Error {}
 
 /**
- * Runs a program and resolves with its exit status and output. `live: true` shows the output while it comes, and gives
- * the program this terminal's input. A program that takes longer than `limitS` is ended, with all it started.
+ * Runs a program and resolves with its exit status and output. `live: true` shows the output while it comes,
+ * and gives the program this terminal's input. A program that takes longer than `limitS` is ended, with all
+ * it started.
  */
 export function run(command, args, { env = {}, live = false, cwd = root, limitS = 0 } = {}) {
   return new Promise((resolve) => {
@@ -39,7 +43,10 @@ export function run(command, args, { env = {}, live = false, cwd = root, limitS 
   });
 }
 
-/** Ends the child's whole process group after `limitS` seconds, and with this process. Returns what gives that up. */
+/**
+ * Ends the child's whole process group after `limitS` seconds, and with this process. Returns what gives that
+ * up.
+ */
 function limit(child, limitS) {
   let note = "";
   const end = () => process.kill(-child.pid, "SIGKILL");

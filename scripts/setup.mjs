@@ -1,6 +1,6 @@
 /**
- * Makes a checkout ready to run: packages, the C library, the built package. Does only what is missing or stale, and is
- * run by every other script; `npm run setup` runs it alone.
+ * Makes a checkout ready to run: packages, the C library, the built package. Does only what is missing or
+ * stale, and is run by every other script; `npm run setup` runs it alone.
  */
 
 import { createHash } from "node:crypto";
@@ -28,7 +28,10 @@ async function installPackages() {
   await stepRun("preparing deno", process.execPath, ["install.cjs"], { cwd: at("node_modules", "deno") });
 }
 
-/** Whether each package of the lock is installed in its version. What is optional may be missing: other platforms. */
+/**
+ * Whether each package of the lock is installed in its version. What is optional may be missing: other
+ * platforms.
+ */
 function packagesFit() {
   const installedLock = at("node_modules", ".package-lock.json");
   if (!existsSync(installedLock)) return false;

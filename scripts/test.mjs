@@ -1,7 +1,8 @@
 /**
- * `npm test [-- --runtime node|bun|deno] [--only FILTER]`: sets up, runs every check and every test, and ends with one line
- * `N passed, N failed[, N skipped]` over all of them. A check counts as one test. `--runtime` runs the suite in that
- * runtime alone; `--only` runs the test files whose path contains FILTER, and no checks.
+ * `npm test [-- --runtime node|bun|deno] [--only FILTER]`: sets up, runs every check and every test, and ends
+ * with one line `N passed, N failed[, N skipped]` over all of them. A check counts as one test. `--runtime`
+ * runs the suite in that runtime alone; `--only` runs the test files whose path contains FILTER, and no
+ * checks.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -109,7 +110,9 @@ function ctestCount(report) {
   return { passed: tests - failed - skipped, failed, skipped };
 }
 
-/** The whole TypeScript suite in one runtime. TRTPIPE_TEST_RUNTIME lets it check that it really is that one. */
+/**
+ * The whole TypeScript suite in one runtime. TRTPIPE_TEST_RUNTIME lets it check that it really is that one.
+ */
 function suiteStage(runtime, only) {
   return {
     name: `suite in ${runtime}`,

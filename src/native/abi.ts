@@ -1,7 +1,7 @@
 /**
- * The C ABI of csrc/include/trtpipe.h as TypeScript sees it: one table of symbols that all bindings are made from, and
- * the header's constants under the header's names. test/native/abi.test.ts compares both with the header and with the
- * built library.
+ * The C ABI of csrc/include/trtpipe.h as TypeScript sees it: one table of symbols that all bindings are made
+ * from, and the header's constants under the header's names. test/native/abi.test.ts compares both with the
+ * header and with the built library.
  */
 
 /** How a parameter or result crosses. `buffer` is a pointer to a view's bytes, or NULL for null. */
@@ -42,7 +42,8 @@ export const SYMBOLS = {
   // int32_t tp_describe(char *text, uint32_t cap);
   tp_describe: { parameters: ["buffer", "u32"], result: "i32" },
 
-  // int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t model_bytes,
+  // int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t
+  // model_bytes,
   //                       uint32_t *model_out);
   tp_model_open: { parameters: ["buffer", "u32", "buffer", "u64", "buffer"], result: "i32" },
   // int32_t tp_model_describe(uint32_t model, char *text, uint32_t cap);
@@ -52,9 +53,11 @@ export const SYMBOLS = {
 
   // int32_t tp_instance_create(uint32_t model, uint32_t max_rows, uint32_t min_rows, uint32_t *instance_out);
   tp_instance_create: { parameters: ["u32", "u32", "u32", "buffer"], result: "i32" },
-  // int32_t tp_instance_bind_layout(uint32_t instance, const uint64_t *offsets, const uint64_t *strides, uint32_t count);
+  // int32_t tp_instance_bind_layout(uint32_t instance, const uint64_t *offsets, const uint64_t *strides,
+  // uint32_t count);
   tp_instance_bind_layout: { parameters: ["u32", "buffer", "buffer", "u32"], result: "i32" },
-  // int32_t tp_instance_bind_channel(uint32_t instance, uint32_t channel, void *payload, uint64_t payload_bytes,
+  // int32_t tp_instance_bind_channel(uint32_t instance, uint32_t channel, void *payload, uint64_t
+  // payload_bytes,
   //                                  uint32_t slots);
   tp_instance_bind_channel: { parameters: ["u32", "u32", "buffer", "u64", "u32"], result: "i32" },
   // int32_t tp_instance_bind_batch(uint32_t instance, void *block, uint64_t block_bytes);

@@ -16,7 +16,9 @@ export type KindNames = Readonly<Record<Kind, string>>;
 /** Functions by symbol, before the table gives them their types. */
 export type Functions = Record<string, (...args: never[]) => unknown>;
 
-/** Signatures in the words of one runtime: its names for the kinds, under its keys for parameters and result. */
+/**
+ * Signatures in the words of one runtime: its names for the kinds, under its keys for parameters and result.
+ */
 export function describeSymbols<P extends string, R extends string>(
   table: SymbolTable,
   names: KindNames,

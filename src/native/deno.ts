@@ -1,4 +1,6 @@
-/** Binding over Deno.dlopen. The calls are the plain, blocking kind, which V8 can compile to a direct call. */
+/**
+ * Binding over Deno.dlopen. The calls are the plain, blocking kind, which V8 can compile to a direct call.
+ */
 
 import type { Calls, SymbolTable } from "./abi.ts";
 import { describeSymbols, type Binding, type Functions, type KindNames } from "./binding.ts";

@@ -1,6 +1,7 @@
 /**
- * The C library as the rest of the code calls it: typed values in and out, a NativeError where a call fails. One object
- * per thread, used by that thread alone: the last error, and the scratch memory here, belong to it.
+ * The C library as the rest of the code calls it: typed values in and out, a NativeError where a call fails.
+ * One object per thread, used by that thread alone: the last error, and the scratch memory here, belong to
+ * it.
  */
 
 import { TP_ERR_ARGUMENT, type Calls, type SYMBOLS } from "./abi.ts";
@@ -60,7 +61,10 @@ export class Native {
     return new NativeError(status, this.lastError() || `status ${status}, and the library says no more`);
   }
 
-  /** Loads a model and returns its handle. A key may occur more than once. Blocks for as long as the engine takes. */
+  /**
+   * Loads a model and returns its handle. A key may occur more than once. Blocks for as long as the engine
+   * takes.
+   */
   openModel(options: readonly (readonly [key: string, value: string])[], bytes?: Uint8Array): number {
     const records = encodeOptions(options);
     const model = bytes === undefined ? null : filled("the model", bytes);
@@ -97,7 +101,10 @@ export class Native {
     this.#check(this.#calls.tp_instance_bind_layout(instance, offsets, strides, offsets.length));
   }
 
-  /** Binds one caller's payload, or takes the binding back (null). The memory must stay until `destroyInstance`. */
+  /**
+   * Binds one caller's payload, or takes the binding back (null). The memory must stay until
+   * `destroyInstance`.
+   */
   bindChannel(instance: number, index: number, payload: Uint8Array | null, slots: number): void {
     u32("instance", instance);
     u32("index", index);
@@ -128,7 +135,10 @@ export class Native {
     return this.#calls.tp_handle_count();
   }
 
-  /** Copies one row of an output that stayed in native memory; `to` has exactly the item's bytes. Returns the status. */
+  /**
+   * Copies one row of an output that stayed in native memory; `to` has exactly the item's bytes. Returns the
+   * status.
+   */
   resultCopy(result: number, row: number, output: number, to: Uint8Array): number {
     // An item of no bytes still needs an address: some runtimes pass NULL for an empty view.
     const target = to.byteLength === 0 ? this.#out : checkView("to", to);
@@ -191,8 +201,8 @@ function encodeOptions(options: readonly (readonly [string, string])[]): Uint8Ar
 }
 
 /**
- * Runtimes disagree about what else they take for a pointer (koffi an array, Deno nothing), and about the address of an
- * empty or detached view (NULL or not), so only a view with bytes ever gets to them.
+ * Runtimes disagree about what else they take for a pointer (koffi an array, Deno nothing), and about the
+ * address of an empty or detached view (NULL or not), so only a view with bytes ever gets to them.
  */
 function filled<V extends ArrayBufferView>(name: string, view: V): V {
   if (checkView(name, view).byteLength === 0) throw wrong(name, "bytes", "an empty or detached view");

@@ -1,6 +1,6 @@
 /**
- * Loads the C library with the FFI of the runtime that this thread runs in. Chosen here, when the program runs: export
- * and import conditions pick the wrong file under test runners and in Deno's `require`.
+ * Loads the C library with the FFI of the runtime that this thread runs in. Chosen here, when the program
+ * runs: export and import conditions pick the wrong file under test runners and in Deno's `require`.
  */
 
 import { createRequire } from "node:module";
@@ -17,22 +17,22 @@ import { nodeBinding } from "./node.ts";
 
 type Runtime = "koffi" | "bun" | "deno" | "node";
 
-/** What was loaded on this thread, by the path that was asked for ("" for none). */
+/** What was loaded on this thread, by the path that was asked for. */
 const loaded = new Map<string, Native>();
 
 /**
- * The C library of this thread, loaded at the first call. Throws ModelLoadError (stage "library") with every path that was
- * tried, and ConfigError if TRTPIPE_FFI names no binding.
+ * The C library of this thread, loaded at the first call: from `path`, or from where it usually is if that is
+ * empty. Throws ModelLoadError (stage "library") with every path that was tried, and ConfigError if
+ * TRTPIPE_FFI names no binding.
  */
-export function loadNative(path?: string): Native {
-  const key = path ?? "";
-  const native = loaded.get(key) ?? load(path);
-  loaded.set(key, native);
+export function loadNative(path = ""): Native {
+  const native = loaded.get(path) ?? load(path);
+  loaded.set(path, native);
   return native;
 }
 
 /** Loads without the cache, so that tests can compare bindings: `runtime` forces one. */
-export function load(path?: string, runtime: Runtime = pick()): Native {
+export function load(path = "", runtime: Runtime = pick()): Native {
   const { source, paths, fix } = libraryPlaces(path);
   const binding = openBinding(runtime, paths[0]);
   const failures: string[] = [];
@@ -76,7 +76,7 @@ function openBinding(runtime: Runtime, path: string): Binding {
   try {
     return openRuntime();
   } catch (error) {
-    const text = `Cannot use the binding "${runtime}" to load ${path}: ${messageOf(error)}\nTo fix it, ${fix}`;
+    const text = `Cannot load ${path} with the binding "${runtime}": ${messageOf(error)}\nTo fix it, ${fix}`;
     throw new ModelLoadError(path, "library", text, { cause: error });
   }
 }

@@ -19,9 +19,9 @@ export interface Places {
   readonly fix: string;
 }
 
-/** A path that was asked for stands alone; without one, the package's own places are tried in order. */
-export function libraryPlaces(explicit: string | undefined): Places {
-  if (explicit !== undefined) {
+/** A path that was asked for stands alone; without one (""), the package's own places are tried in order. */
+export function libraryPlaces(explicit: string): Places {
+  if (explicit !== "") {
     return {
       source: "the path given",
       paths: [explicit],
@@ -36,11 +36,14 @@ export function libraryPlaces(explicit: string | undefined): Places {
   const root = packageRoot(fileURLToPath(import.meta.url));
   const prebuilt = join(root, "prebuilds", `${process.platform}-${process.arch}`, LIBRARY_FILE);
   const built = join(root, "build", "release", LIBRARY_FILE);
+  return { source: "the package", paths: [prebuilt, built], fix: packageFix(root) };
+}
+
+function packageFix(root: string): string {
   const build = "cmake --preset release && cmake --build --preset release";
-  const fix = isMissing(join(root, "CMakePresets.json"))
-    ? `install ${PACKAGE} again, or build it from its sources (${build}) and set TRTPIPE_LIB to the ${LIBRARY_FILE}`
-    : `run in ${root}: ${build}`;
-  return { source: "the package", paths: [prebuilt, built], fix };
+  if (!isMissing(join(root, "CMakePresets.json"))) return `run in ${root}: ${build}`;
+  const byHand = `build it from its sources (${build}) and set TRTPIPE_LIB to the ${LIBRARY_FILE}`;
+  return `install ${PACKAGE} again, or ${byHand}`;
 }
 
 /** An environment variable; undefined also where the runtime does not allow to read it. */
@@ -62,8 +65,8 @@ export function isMissing(path: string): boolean {
 }
 
 /**
- * The package that this code belongs to: the nearest one above the file, or, when a user's bundler has put the code into
- * a file of their own, the one that resolves from there.
+ * The package that this code belongs to: the nearest one above the file, or, when a user's bundler has put
+ * the code into a file of their own, the one that resolves from there.
  */
 function packageRoot(file: string): string {
   for (let folder = dirname(file); folder !== dirname(folder); folder = dirname(folder)) {

@@ -1,4 +1,7 @@
-/** Binding over node:ffi, which Node has had since 26. Experimental there, so it has to be asked for: TRTPIPE_FFI=node. */
+/**
+ * Binding over node:ffi, which Node has had since 26. Experimental there, so it has to be asked for:
+ * TRTPIPE_FFI=node.
+ */
 
 import type { Calls, SymbolTable } from "./abi.ts";
 import { describeSymbols, type Binding, type Functions, type KindNames } from "./binding.ts";
