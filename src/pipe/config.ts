@@ -1,0 +1,210 @@
+/** From what a person wrote to what the code uses: every value checked, in one form, its unit in its name. */
+
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { resolveBackend } from "../backends/resolve.ts";
+import type { ResolvedBackend } from "../backends/resolve.ts";
+import type { ConfigError } from "../errors.ts";
+import { SLOT_LIMIT } from "../memory/slot.ts";
+import { MAX_CHANNELS } from "../native/abi.ts";
+import { nearest } from "../nearest.ts";
+import {
+  checkMinMax,
+  readChoice,
+  readInteger,
+  readLimit,
+  readNumber,
+  readText,
+  refuse,
+} from "./config-values.ts";
+import type { Limit } from "./config-values.ts";
+import { logToStderr } from "./log.ts";
+import type { Log, PipeConfig } from "./types.ts";
+import { lengthOf, tagOf } from "./views.ts";
+
+/** A checked configuration. What depends on the model and was not given is null. */
+export interface ParsedConfig {
+  backend: ResolvedBackend | null;
+  /** A path or the file's bytes (the caller's own memory, not copied); null where the backend needs none. */
+  model: string | Uint8Array | null;
+  instanceNum: number;
+  batchingTimeoutMs: number;
+  max: Limit | null;
+  min: Limit | null;
+  maxQueue: number | null;
+  maxCallers: number;
+  intraOpThreads: number;
+  session: "shared" | "own";
+  warmUp: number;
+  spinUs: number;
+  onnxruntime: string | null;
+  log: Log;
+  workerUrl: string | URL | null;
+}
+
+const INSTANCES_MAX = 64;
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** All keys, in the order of PipeConfig; the compiler compares. */
+const known: Readonly<Record<keyof PipeConfig, true>> = {
+  model: true,
+  backend: true,
+  instance_num: true,
+  batching_timeout: true,
+  max: true,
+  min: true,
+  max_queue: true,
+  max_callers: true,
+  intra_op_threads: true,
+  session: true,
+  warm_up: true,
+  spin_us: true,
+  onnxruntime: true,
+  log: true,
+  workerUrl: true,
+};
+const keys = Object.keys(known);
+
+type Snapshot = ReadonlyMap<keyof PipeConfig, unknown>;
+
+/** Checks a configuration. Reads each property once and keeps nothing of the object. Throws ConfigError. */
+export function parseConfig(config: unknown): ParsedConfig {
+  const given = snapshot(config);
+  const read = <T>(key: keyof PipeConfig, reader: (field: string, value: unknown) => T, absent: T): T =>
+    given.has(key) ? reader(key, given.get(key)) : absent;
+  const integer = (key: keyof PipeConfig, low: number, high: number, absent: number): number =>
+    read(key, (field, value) => readInteger(field, value, low, high), absent);
+  const limit = (field: string, value: unknown): Limit => readLimit(field, value, SLOT_LIMIT);
+
+  const backend = read("backend", readBackend, null);
+  const instanceNum = integer("instance_num", 1, INSTANCES_MAX, 1);
+  const max = read<Limit | null>("max", limit, null);
+  const min = read<Limit | null>("min", limit, null);
+  if (min !== null && max !== null) checkMinMax(min, max);
+  const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
+  return {
+    backend,
+    model: readModel(given, backend),
+    instanceNum,
+    batchingTimeoutMs: read("batching_timeout", (f, v) => readNumber(f, v, 0, TIMER_MS_MAX, "ms"), 0),
+    max,
+    min,
+    maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
+    maxCallers: integer("max_callers", 1, MAX_CHANNELS, 16),
+    intraOpThreads: integer("intra_op_threads", 1, 1024, share),
+    session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), "shared"),
+    warmUp: integer("warm_up", 0, 1000, 1),
+    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 50),
+    onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
+    log: read("log", readLog, logToStderr),
+    workerUrl: read("workerUrl", readWorkerUrl, null),
+  };
+}
+
+/** The values that were given, each property read once. */
+function snapshot(config: unknown): Snapshot {
+  const expected = 'an object such as { model: "model.onnx" }';
+  if (typeof config !== "object" || config === null || guarded("config", () => Array.isArray(config))) {
+    throw refuse("config", config, expected);
+  }
+  const values = new Map<keyof PipeConfig, unknown>();
+  for (const key of ownKeys(config)) {
+    const value = guarded(shorten(key), () => (config as Record<string, unknown>)[key]);
+    if (!isKnown(key)) throw unknownKey(key, value);
+    if (value !== undefined) values.set(key, value);
+  }
+  return values;
+}
+
+/**
+ * Own enumerable names. A known name that is only inherited would be passed over in silence, so it is
+ * refused.
+ */
+function ownKeys(config: object): string[] {
+  const own = guarded("config", () => Object.keys(config));
+  const inherited = guarded("config", () => keys.find((key) => !own.includes(key) && key in config));
+  if (inherited !== undefined && !(inherited in Object.prototype)) {
+    const hint = "it is inherited or not enumerable";
+    throw refuse(inherited, undefined, "an own, enumerable property of the config", { hint });
+  }
+  return own;
+}
+
+/** Runs code of the caller's: getters and the traps of proxies. */
+function guarded<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
+  }
+}
+
+function isKnown(key: string): key is keyof PipeConfig {
+  return Object.hasOwn(known, key);
+}
+
+function unknownKey(key: string, value: unknown): ConfigError {
+  const near = nearest(key, keys);
+  const hint = near === undefined ? {} : { hint: `did you mean "${near}"?` };
+  return refuse(shorten(key), value, `a known key, one of ${keys.join(", ")}`, hint);
+}
+
+function shorten(key: string): string {
+  const visible = key.replaceAll(/[\x00-\x1f\x7f]/g, "?");
+  return visible.length > 64 ? `${visible.slice(0, 61)}...` : visible;
+}
+
+function readBackend(field: string, value: unknown): ResolvedBackend {
+  if (typeof value === "string") return resolveBackend(value, field);
+  throw refuse(field, value, 'a bracket expression such as "SyncTensor[OnnxTensor]"');
+}
+
+function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConfig["model"] {
+  const unused = backend?.name === "Identity" || backend?.name === "Fault";
+  if (!given.has("model")) {
+    if (unused) return null;
+    throw refuse("model", undefined, MODEL);
+  }
+  const model = checkModel("model", given.get("model"));
+  return unused ? null : model;
+}
+
+const MODEL = "the path of an ONNX file, a file URL, or the file's bytes in a Uint8Array";
+
+function checkModel(field: string, value: unknown): string | Uint8Array {
+  if (tagOf(value) === "Uint8Array") {
+    if (lengthOf(value as Uint8Array) > 0) return value as Uint8Array;
+    throw refuse(field, value, MODEL, { hint: "it is empty or its buffer is detached" });
+  }
+  if (isUrl(field, value)) return pathOf(field, value);
+  const text = readText(field, value, MODEL);
+  if (!/^[A-Za-z][A-Za-z0-9+.-]+:\/\//.test(text)) return text;
+  return pathOf(field, text);
+}
+
+function pathOf(field: string, url: string | URL): string {
+  try {
+    return readText(field, fileURLToPath(url), MODEL);
+  } catch (cause) {
+    throw refuse(field, typeof url === "string" ? url : guarded(field, () => url.href), MODEL, { cause });
+  }
+}
+
+function isUrl(field: string, value: unknown): value is URL {
+  return guarded(field, () => value instanceof URL);
+}
+
+function readQueue(field: string, value: unknown, max: Limit | null): number {
+  const queue = readInteger(field, value, 1, SLOT_LIMIT);
+  if (max === null || max.rows === null || queue >= max.rows) return queue;
+  throw refuse(field, value, `at least max, which is ${max.rows} rows`);
+}
+
+function readLog(field: string, value: unknown): Log {
+  if (typeof value === "function") return value as Log;
+  throw refuse(field, value, "a function (level, text, fields) => void");
+}
+
+function readWorkerUrl(field: string, value: unknown): string | URL {
+  return isUrl(field, value) ? new URL(value) : readText(field, value, "a path or URL");
+}

@@ -1,0 +1,58 @@
+/** The options with which the C library opens a model. */
+
+import type { BackendName } from "../backends/resolve.ts";
+import type { EngineOptions } from "../protocol.ts";
+import type { ParsedConfig } from "./config.ts";
+import { parseDims, refuse } from "./config-values.ts";
+import { dtypeOfNumber, dtypes, isDtype, names } from "./dtype.ts";
+import { MAX_RANK } from "../native/abi.ts";
+
+/**
+ * Options of tp_model_open for one backend, but for where its library lies. Throws ConfigError for a
+ * backend's arguments that mean nothing.
+ */
+export function engineOptions(config: ParsedConfig, backend: BackendName): EngineOptions {
+  const options: [string, string][] = [["backend", backend]];
+  if (backend === "Identity" || backend === "Fault") return [...options, ...echoOptions(config)];
+  if (typeof config.model === "string") options.push(["path", config.model]);
+  if (backend !== "OnnxTensor") return options;
+  options.push(["threads", String(config.intraOpThreads)], ["session", config.session]);
+  return options;
+}
+
+/** Shapes and dtypes of a backend without a model: its arguments, else the shape that `max` gives. */
+function echoOptions({ backend, max }: ParsedConfig): [string, string][] {
+  const args = backend?.args ?? {};
+  const options: [string, string][] = [];
+  const given = (key: string, read: (field: string, text: string) => string): void => {
+    if (args[key] !== undefined) options.push([key, read(`backend argument ${key}`, args[key])]);
+  };
+  given("dtype", readDtype);
+  if (args.shape === undefined && max?.shapes?.length === 1) {
+    options.push(["shape", max.shapes[0].slice(1).join("x")]);
+  }
+  given("shape", readShape);
+  given("output_dtype", readDtype);
+  given("output_shape", readShape);
+  given("fail_create", readCount);
+  return options;
+}
+
+/** A dtype's number, from its name or the number itself. */
+function readDtype(field: string, text: string): string {
+  if (isDtype(text)) return String(dtypes[text].number);
+  if (/^[0-9]{1,3}$/.test(text) && dtypeOfNumber(Number(text)) !== undefined) return String(Number(text));
+  throw refuse(field, text, `a dtype, one of ${names().join(", ")}, or its ONNX number`);
+}
+
+/** An item shape, `3x224x224`; empty for a scalar, -1 for an open dimension. */
+function readShape(field: string, text: string): string {
+  const dims = text === "" ? [] : parseDims(text.replaceAll("-1", "1"));
+  if (dims !== undefined && dims.length < MAX_RANK) return text;
+  throw refuse(field, text, `an item shape of at most ${MAX_RANK - 1} dimensions such as "3x224x224"`);
+}
+
+function readCount(field: string, text: string): string {
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return text;
+  throw refuse(field, text, "an integer of at least 1");
+}
