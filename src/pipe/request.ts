@@ -1,0 +1,175 @@
+/**
+ * Reads a request: `input.data` becomes sources that can be copied row by row into slots. Whatever is wrong
+ * is an InputError, and nothing here takes a slot.
+ */
+
+import { InputError } from "../errors.ts";
+import { dtypes, isDtype, showDtype } from "./dtype.ts";
+import type { TensorData } from "./dtype.ts";
+import { asInputError, readData, readValues } from "./request-values.ts";
+import type { RequestValue } from "./request-values.ts";
+import { showShape } from "./shape.ts";
+import type { InputSpec, ModelSpec } from "./spec.ts";
+import { checkCarrier } from "./tensor.ts";
+import { bufferOf, byteOffsetOf, lengthOf, mayGrow, showSafely, tagOf } from "./views.ts";
+
+/** A request as it was read. One object per caller, overwritten by each request. */
+export interface RequestScratch {
+  rows: number;
+  /**
+   * The data of each input, in the carrier of its dtype and of fixed length, `rows * elements[k]` long. Safe
+   * to read until the caller's code runs again.
+   */
+  readonly sources: TensorData[];
+  /** Elements of one row of each input. */
+  readonly elements: number[];
+  /** The open dimensions of all inputs, in the order of the inputs and their dimensions. */
+  readonly dims: number[];
+  readonly values: RequestValue[];
+}
+
+export function newScratch(): RequestScratch {
+  return { rows: 0, sources: [], elements: [], dims: [], values: [] };
+}
+
+/**
+ * Reads `input` into `scratch`, and deletes a stale `input.result`. Reads each property once. Throws
+ * InputError for everything that is wrong, and nothing else.
+ */
+export function readRequest(input: unknown, spec: ModelSpec, scratch: RequestScratch): void {
+  const { only } = spec;
+  try {
+    const data = readData(input);
+    if (only !== null && tagOf(data) === only.tag && readBare(data as TensorData, only, spec, scratch))
+      return;
+    readValues(data, spec, scratch.values);
+  } catch (error) {
+    throw asInputError(error);
+  }
+  // From here on none of the caller's code runs.
+  let openDims = 0;
+  for (let k = 0; k < spec.inputs.length; k++) {
+    const rows = checkValue(spec, k, scratch);
+    const value = scratch.values[k];
+    const first = spec.batch === "none" ? 0 : 1;
+    for (const d of spec.inputs[k].open) scratch.dims[openDims++] = value.dims[first + d] as number;
+    if (k > 0 && rows !== scratch.rows) {
+      const expected = `${count(scratch.rows)} as in "${spec.inputs[0].name}"`;
+      throw new InputError(spec.inputs[k].name, expected, count(rows));
+    }
+    scratch.rows = rows;
+    value.view = undefined;
+  }
+}
+
+/** Copies one row of input `k` to `target`, which has exactly the row's bytes. */
+export function copyRow(scratch: RequestScratch, k: number, row: number, target: Uint8Array): void {
+  const source = scratch.sources[k];
+  const bytes = scratch.elements[k] * source.BYTES_PER_ELEMENT;
+  target.set(new Uint8Array(bufferOf(source), byteOffsetOf(source) + row * bytes, bytes));
+}
+
+/** Forgets the caller's data, which would otherwise be kept until the next request. */
+export function clearScratch(scratch: RequestScratch): void {
+  scratch.sources.length = 0;
+}
+
+/**
+ * The common case, a typed array for the only input: false leaves it to the full checks, and to their error
+ * texts.
+ */
+function readBare(data: TensorData, input: InputSpec, spec: ModelSpec, scratch: RequestScratch): boolean {
+  const rows = lengthOf(data) / input.itemElements;
+  if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows)) || mayGrow(data)) return false;
+  scratch.rows = rows;
+  scratch.sources[0] = data;
+  scratch.elements[0] = input.itemElements;
+  return true;
+}
+
+/** Checks what came for input `k`, writes its source and elements, and returns its rows. */
+function checkValue(spec: ModelSpec, k: number, scratch: RequestScratch): number {
+  const input = spec.inputs[k];
+  const value = scratch.values[k];
+  if (value.rank >= 0 && value.dtype !== input.dtype) {
+    const got = isDtype(value.dtype) ? `a Tensor of ${value.dtype}` : `dtype ${showSafely(value.dtype)}`;
+    throw new InputError(input.name, showDtype(input.dtype), got);
+  }
+  const carrier = checkCarrier(value.view, input.dtype, input.name);
+  const length = lengthOf(carrier);
+  const rows = value.rank === -1 ? bareRows(spec, input, length, value.view) : shapedRows(spec, input, value);
+  checkRows(spec, input, rows);
+  const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
+  if (length !== rows * elements) {
+    const shape = showShape(value.dims.slice(0, value.rank) as number[]);
+    throw new InputError(input.name, `${rows * elements} elements for shape ${shape}`, showSafely(carrier));
+  }
+  // The length was read once: what another thread makes longer is seen only as far as it was checked.
+  scratch.sources[k] = mayGrow(carrier)
+    ? new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length)
+    : carrier;
+  scratch.elements[k] = elements;
+  return rows;
+}
+
+/** Rows of a bare typed array, whose shape follows from the model. */
+function bareRows(spec: ModelSpec, input: InputSpec, length: number, view: unknown): number {
+  const expected = expectedShape(spec, input);
+  const { itemElements: item, name } = input;
+  if (item <= 0) {
+    const why = item === 0 ? "an item has no elements" : "the model leaves dimensions open";
+    throw new InputError(name, `a Tensor of shape ${expected}, because ${why}`, `a bare ${showSafely(view)}`);
+  }
+  const rows = length / item;
+  if (Number.isInteger(rows) && (spec.batch !== "none" || rows === 1)) return rows;
+  const elements = spec.batch === "none" ? `${item} elements` : `a multiple of ${item} elements`;
+  throw new InputError(name, `${elements} for shape ${expected}`, showSafely(view));
+}
+
+/** Rows of a tensor, whose shape must be the model's. */
+function shapedRows(spec: ModelSpec, input: InputSpec, value: RequestValue): number {
+  const first = spec.batch === "none" ? 0 : 1;
+  let fits = value.rank === input.shape.length + first;
+  for (let d = 0; d < value.rank; d++) {
+    const dim = value.dims[d];
+    if (typeof dim !== "number" || !Number.isInteger(dim) || dim < 0) {
+      throw new InputError(
+        input.name,
+        `dimension ${d} of the shape as an integer of at least 0`,
+        showSafely(dim),
+      );
+    }
+    if (d >= first) fits &&= dim >= input.smallest[d - first] && dim <= input.largest[d - first];
+  }
+  if (fits) return first === 1 ? (value.dims[0] as number) : 1;
+  const dims = value.dims.slice(0, value.rank) as number[];
+  const hint = isOneItem(input, dims) ? `; reshape it to ${showShape([1, ...dims])}` : "";
+  throw new InputError(input.name, `shape ${expectedShape(spec, input)}`, showShape(dims) + hint);
+}
+
+/** Whether the shape would fit with a batch dimension in front. */
+function isOneItem({ smallest, largest }: InputSpec, dims: readonly number[]): boolean {
+  return dims.length === largest.length && dims.every((dim, d) => dim >= smallest[d] && dim <= largest[d]);
+}
+
+function checkRows(spec: ModelSpec, { name }: InputSpec, rows: number): void {
+  if (rows === 0) throw new InputError(name, "at least 1 row", "0 rows");
+  if (rows > spec.requestRows)
+    throw new InputError(name, `at most max_queue, ${count(spec.requestRows)}`, count(rows));
+}
+
+function itemElements(spec: ModelSpec, value: RequestValue): number {
+  let elements = 1;
+  for (let d = spec.batch === "none" ? 0 : 1; d < value.rank; d++) elements *= value.dims[d] as number;
+  return elements;
+}
+
+/** `[rows, 3, 0..640]` */
+function expectedShape({ batch }: ModelSpec, { smallest, largest }: InputSpec): string {
+  const item = largest.map((dim, d) => (dim === smallest[d] ? dim : `${smallest[d]}..${dim}`));
+  return showShape(batch === "none" ? item : ["rows", ...item]);
+}
+
+function count(rows: number): string {
+  return rows === 1 ? "1 row" : `${rows} rows`;
+}
