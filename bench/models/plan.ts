@@ -119,7 +119,7 @@ export function baseline(row: Row, results: Results): Row | undefined {
   return results.best(loops.filter((loop) => loop.in_flight <= clients));
 }
 
-/** Titles and rows of the tables: every C loop and every setting of trtpipe, of the others the best setting. */
+/** Every C loop and every setting of trtpipe; of the others the best setting, and those that failed. */
 export function tables(results: Results): Table[] {
   const models = [...new Set(results.rows.map((row) => row.model!))];
   return models.flatMap((model) => {
@@ -132,7 +132,7 @@ export function tables(results: Results): Table[] {
         (row) =>
           row.contender !== LIMIT &&
           row.in_flight === count &&
-          (row.contender === NAMES.trtpipe || results.isBest(row)),
+          (row.contender === NAMES.trtpipe || results.isBest(row) || results.error(row) !== undefined),
       ),
     }));
     return [{ title: `${model}, ${LIMIT}: items/s, latencies of a run`, rows: loops }].concat(groups);
