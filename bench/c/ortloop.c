@@ -1,11 +1,13 @@
 /*
- * The limit: a closed loop of ONNX Runtime's Run through its C API, from preallocated buffers, with nothing around it.
+ * The limit: a closed loop of ONNX Runtime's Run through its C API, from preallocated buffers, with nothing
+ * around it.
  *
  *   ortloop LIBRARY MODEL INPUTS OUTPUTS CHECKED ITEMS BATCH INTRA RUNS SHARED WARM_UP_MS MEASURE_MS
  *
- * INPUTS and OUTPUTS are files of ITEMS items and their right answers; CHECKED is a list of output indices to compare.
- * RUNS threads run at once, on one session (SHARED 1) or on one each (0), with INTRA threads in each session's pool.
- * Prints one JSON line. Needs no ONNX Runtime headers: the few slots of its function table that it calls are below.
+ * INPUTS and OUTPUTS are files of ITEMS items and their right answers; CHECKED is a list of output indices to
+ * compare. RUNS threads run at once, on one session (SHARED 1) or on one each (0), with INTRA threads in each
+ * session's pool. Prints one JSON line. Needs no ONNX Runtime headers: the few slots of its function table that
+ * it calls are below.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,7 +20,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-/* ---- The function table: it only ever grows, so a slot's number is part of ONNX Runtime's ABI ------------------ */
+/* ---- The function table: it only ever grows, so a slot's number is part of ONNX Runtime's ABI ---------- */
 
 enum {
   ERROR_MESSAGE = 2,
@@ -56,7 +58,7 @@ static void check(Ref status, const char *what) {
   exit(1);
 }
 
-/* ---- What a thread works on --------------------------------------------------------------------------------------- */
+/* ---- What a thread works on ---------------------------------------------------------------------------- */
 
 enum { MAX_RANK = 8, MAX_CHECKED = 64, MAX_THREADS = 64, TOLERANCE_1E6 = 2000 };
 
@@ -114,7 +116,7 @@ static double percentile_us(const uint64_t *histogram, uint64_t count, double fr
   return 0;
 }
 
-/* ---- Set-up --------------------------------------------------------------------------------------------------------- */
+/* ---- Set-up -------------------------------------------------------------------------------------------- */
 
 static char *read_file(const char *path) {
   FILE *file = fopen(path, "rb");
@@ -177,7 +179,7 @@ static void prepare(Worker *worker, int index, Ref memory, Ref allocator, int ba
   make_tensor(memory, worker->out_values, &worker->out, &worker->output);
 }
 
-/* ---- The loop --------------------------------------------------------------------------------------------------------- */
+/* ---- The loop ------------------------------------------------------------------------------------------ */
 
 static void run_once(Worker *worker) {
   const char *in_names[] = {worker->in.name}, *out_names[] = {worker->out.name};
@@ -236,11 +238,13 @@ static void print_result(int runs, int batch, double seconds, const struct rusag
                   (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec - before->ru_utime.tv_usec -
                            before->ru_stime.tv_usec);
   double requests = (double)count * batch;
-  printf("{\"cell\":\"all\",\"requests\":%.0f,\"wrong\":%llu,\"requests_per_s\":%.1f,\"p50_us\":%.3f,\"p99_us\":%.3f,"
-         "\"loop_delay_p50_ms\":null,\"loop_delay_p99_ms\":null,\"loop_delay_max_ms\":null,\"rss_mb\":%.1f,"
+  printf("{\"cell\":\"all\",\"requests\":%.0f,\"wrong\":%llu,\"requests_per_s\":%.1f,"
+         "\"p50_us\":%.3f,\"p99_us\":%.3f,\"loop_delay_p50_ms\":null,\"loop_delay_p99_ms\":null,"
+         "\"loop_delay_max_ms\":null,\"rss_mb\":%.1f,"
          "\"mean_batch\":%d,\"cpu_us_per_request\":%.3f,\"cpu_cores\":%.3f}\n",
          requests, (unsigned long long)wrong, requests / seconds, percentile_us(histogram, count, 0.5),
-         percentile_us(histogram, count, 0.99), (double)usage.ru_maxrss / 1024, batch, cpu_us / requests, cpu_us / 1e6 / seconds);
+         percentile_us(histogram, count, 0.99), (double)usage.ru_maxrss / 1024, batch,
+         cpu_us / requests, cpu_us / 1e6 / seconds);
 }
 
 static void open_sessions(const char *model, int intra, int runs, int shared, int batch) {
@@ -251,8 +255,9 @@ static void open_sessions(const char *model, int intra, int runs, int shared, in
   check(CALL(DEFAULT_ALLOCATOR, (Ref *))(&allocator), "allocator");
   check(CALL(CPU_MEMORY_INFO, (int32_t, int32_t, Ref *))(1, 0, &memory), "memory");
   for (int i = 0; i < runs; i++) {
-    if (i > 0 && shared) workers[i].session = workers[0].session;
-    else check(CALL(CREATE_SESSION, (Ref, const char *, Ref, Ref *))(env, model, options, &workers[i].session), "session");
+    Ref *session = &workers[i].session;
+    if (i > 0 && shared) *session = workers[0].session;
+    else check(CALL(CREATE_SESSION, (Ref, const char *, Ref, Ref *))(env, model, options, session), "session");
     prepare(&workers[i], i, memory, allocator, batch);
   }
 }

@@ -1,4 +1,7 @@
-/** Bundles the child processes, so that they start in every runtime without a loader that costs memory or time. */
+/**
+ * Bundles the child processes, so that they start in every runtime without a loader that costs memory or
+ * time.
+ */
 
 import { rm } from "node:fs/promises";
 import { build } from "tsup";

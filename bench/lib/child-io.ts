@@ -1,4 +1,7 @@
-/** How the bench and its child processes talk: the task as JSON in the last argument, each cell a JSON line on stdout. */
+/**
+ * How the bench and its child processes talk: the task as JSON in the last argument, each cell a JSON line
+ * on stdout.
+ */
 
 import { writeSync } from "node:fs";
 import type { Measured } from "./closed-loop.ts";

@@ -1,6 +1,6 @@
 /**
- * Closed-loop clients: each sends its next request when its last one was answered. One loop for all contenders, so that
- * what the bench itself costs is the same for each.
+ * Closed-loop clients: each sends its next request when its last one was answered. One loop for all
+ * contenders, so that what the bench itself costs is the same for each.
  */
 
 import { cpuMicroseconds, loopDelayMonitor, peakResidentMb } from "./process.ts";

@@ -37,7 +37,10 @@ function packageVersion(name: string): string {
   }
 }
 
-/** CPU seconds since some fixed time: of the whole machine, and of this process with its children that have ended. */
+/**
+ * CPU seconds since some fixed time: of the whole machine, and of this process with its children that have
+ * ended.
+ */
 export interface CpuSeconds {
   machine: number;
   own: number;

@@ -24,7 +24,10 @@ export function cpuMicroseconds(): number {
   return usage.user + usage.system;
 }
 
-/** Largest resident set of this process so far, in MB (2^20 bytes); the present one where the system keeps no record. */
+/**
+ * Largest resident set of this process so far, in MB (2^20 bytes); the present one where the system keeps no
+ * record.
+ */
 export function peakResidentMb(): number {
   try {
     const line = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
@@ -74,7 +77,9 @@ function histogramMonitor(): LoopDelayMonitor {
   };
 }
 
-/** The same by hand: Bun's histogram leaves the interval out, and Deno's does not see a blocked loop at all. */
+/**
+ * The same by hand: Bun's histogram leaves the interval out, and Deno's does not see a blocked loop at all.
+ */
 function timerMonitor(): LoopDelayMonitor {
   const delays = new Samples();
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -38,7 +38,10 @@ export async function runRounds(
   return results;
 }
 
-/** Runs a process until little else ran beside it; the quietest attempt counts, but what went wrong always does. */
+/**
+ * Runs a process until little else ran beside it; the quietest attempt counts, but what went wrong always
+ * does.
+ */
 async function quietly(command: Command, progress: Progress): Promise<Outcome> {
   let best = await runChild(command);
   for (let repeat = 0; repeat < REPEATS && !failed(best) && foreign(best) > FOREIGN_CORES; repeat++) {

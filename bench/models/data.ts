@@ -7,7 +7,10 @@ export type ModelName = "resnet18" | "wide" | "magika" | "mlp";
 /** Distinct inputs of each model; the clients go round them. */
 export const INPUTS = 10;
 
-/** Largest difference from the reference session that counts as right (fp32, batch sizes may change the order of sums). */
+/**
+ * Largest difference from the reference session that counts as right (fp32, batch sizes may change the order
+ * of sums).
+ */
 export const TOLERANCE = 2e-3;
 
 /** Where the files of all models are, relative to the repository's root. */

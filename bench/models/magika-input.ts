@@ -1,6 +1,6 @@
 /**
- * Inputs for magika: files of different kinds, so that the answers differ. The model takes a file's first and last 1024
- * bytes without surrounding white space, filled up with 256.
+ * Inputs for magika: files of different kinds, so that the answers differ. The model takes a file's first
+ * and last 1024 bytes without surrounding white space, filled up with 256.
  */
 
 const LENGTH = 1024;
@@ -22,7 +22,7 @@ const FILES: readonly ((line: number) => string)[] = [
   (n) =>
     `.row-${n} { color: #${n}0f0f0; margin: ${n}px auto; }\n@media (max-width: ${n}00px) { a { top: 0; } }\n`,
   (n) =>
-    `FROM debian:12\nRUN apt-get update && apt-get install -y gcc=${n}\nCOPY . /app${n}\nCMD ["/app${n}/run"]\n`,
+    `FROM debian:12\nRUN apt-get update && apt-get install gcc=${n}\nCOPY . /app${n}\nCMD ["/app${n}/run"]\n`,
 ];
 
 export function fileFeatures(row: number): Int32Array {

@@ -1,4 +1,7 @@
-/** A hand-written batcher around onnxruntime-node, all on the main thread: fast, but its event loop is blocked. */
+/**
+ * A hand-written batcher around onnxruntime-node, all on the main thread: fast, but its event loop is
+ * blocked.
+ */
 
 import { Batcher, stack } from "./batcher.ts";
 import type { ModelData } from "./data.ts";

@@ -1,6 +1,6 @@
 /**
- * A hand-written batcher in front of piscina workers that hold a session each; batches and answers are transferred. This
- * is what a careful program does today to keep its event loop free.
+ * A hand-written batcher in front of piscina workers that hold a session each; batches and answers are
+ * transferred. This is what a careful program does today to keep its event loop free.
  */
 
 import { fileURLToPath } from "node:url";

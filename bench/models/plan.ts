@@ -112,7 +112,10 @@ function named(
   return { name, rows: new Map([["all", row]]), baseline: false };
 }
 
-/** The best C loop that needs no more in flight than there are clients. The C loops themselves: the best of all. */
+/**
+ * The best C loop that needs no more in flight than there are clients. The C loops themselves: the best of
+ * all.
+ */
 export function baseline(row: Row, results: Results): Row | undefined {
   const loops = results.find({ contender: LIMIT, model: row.model! });
   const clients = row.contender === LIMIT ? Infinity : row.in_flight;

@@ -1,4 +1,6 @@
-/** Makes ten inputs for each model and asks a session of its own, one item at a time, for the right answers. */
+/**
+ * Makes ten inputs for each model and asks a session of its own, one item at a time, for the right answers.
+ */
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";

@@ -1,4 +1,7 @@
-/** How each contender is set up for each model. Where several settings are listed, all are run and the best counts. */
+/**
+ * How each contender is set up for each model. Where several settings are listed, all are run and the best
+ * counts.
+ */
 
 import type { LoopSetting } from "./c-loop.ts";
 import type { ModelName } from "./data.ts";
@@ -26,7 +29,10 @@ export const LOOPS: Record<ModelName, readonly LoopSetting[]> = {
   mlp: [own(1), own(5), one(10, 1), own(16), shared(16)],
 };
 
-/** By-hand batchers: as large as ten clients make it, or a power of two; after 2 ms, or when the turn is over. */
+/**
+ * By-hand batchers: as large as ten clients make it, or a power of two; after 2 ms, or when the turn is
+ * over.
+ */
 export const BATCHERS: readonly Named<Settings>[] = [8, 10].flatMap((max) => [
   { name: `max ${max}, 2 ms`, settings: { max, flush: 2 } },
   { name: `max ${max}, tick`, settings: { max, flush: "tick" } },

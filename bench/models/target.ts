@@ -1,4 +1,7 @@
-/** The work of the models bench: clients that go round the ten inputs, every answer compared with the reference. */
+/**
+ * The work of the models bench: clients that go round the ten inputs, every answer compared with the
+ * reference.
+ */
 
 import type { Target } from "../lib/closed-loop.ts";
 import { INPUTS, isRight } from "./data.ts";

@@ -1,4 +1,7 @@
-/** The shared words of the baseline: two counters on cache lines of their own, and a ring of numbers for each way. */
+/**
+ * The shared words of the baseline: two counters on cache lines of their own, and a ring of numbers for each
+ * way.
+ */
 
 export const REQUESTED = 0;
 export const DONE = 16;

@@ -1,6 +1,6 @@
 /**
- * The baseline: two threads that hand a number over and back through shared memory, with nothing else around it: no
- * payload, no batches, no spinning. What it reaches is what a wake-up and a promise cost.
+ * The baseline: two threads that hand a number over and back through shared memory, with nothing else around
+ * it: no payload, no batches, no spinning. What it reaches is what a wake-up and a promise cost.
  */
 
 import { Worker } from "node:worker_threads";

@@ -1,4 +1,7 @@
-/** A fresh process for one contender and one payload: runs every number of clients, prints one JSON line for each. */
+/**
+ * A fresh process for one contender and one payload: runs every number of clients, prints one JSON line for
+ * each.
+ */
 
 import { closedLoop } from "../lib/closed-loop.ts";
 import type { Measured } from "../lib/closed-loop.ts";

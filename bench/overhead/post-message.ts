@@ -1,4 +1,6 @@
-/** Bare workers with postMessage: a number for each request, payloads by structured clone, workers in turn. */
+/**
+ * Bare workers with postMessage: a number for each request, payloads by structured clone, workers in turn.
+ */
 
 import { Worker } from "node:worker_threads";
 import { emptyAnswer } from "./pool.ts";

@@ -1,6 +1,7 @@
 /**
- * The work of the overhead bench: a client sends its own buffer, stamped anew for each request, and gets the first four
- * bytes back in a new typed array. With an empty payload there is nothing to send or get but the answer itself.
+ * The work of the overhead bench: a client sends its own buffer, stamped anew for each request, and gets the
+ * first four bytes back in a new typed array. With an empty payload there is nothing to send or get but the
+ * answer itself.
  */
 
 import type { Target } from "../lib/closed-loop.ts";
@@ -20,7 +21,9 @@ export interface OverheadSpec {
 
 /** What a contender brings. */
 export interface Echo<A> {
-  /** Sends one request; `data` belongs to the client and may be changed only once the request was answered. */
+  /**
+   * Sends one request; `data` belongs to the client and may be changed only once the request was answered.
+   */
   send(data: Uint8Array): Promise<A>;
   /** The bytes of an answer; undefined if there was none. */
   bytes(answer: A): Uint8Array | undefined;

@@ -99,8 +99,12 @@ def cpu_seconds():
 
 def main():
     omniback.register("OrtNode", OrtNode)
-    settings = {"instance_num": TASK["instanceNum"], "batching_timeout": TASK["batchingTimeoutMs"], "max": TASK["max"]}
-    node = {"backend": "OrtNode", **{key: str(value) for key, value in settings.items()}}
+    node = {
+        "backend": "OrtNode",
+        "instance_num": str(TASK["instanceNum"]),
+        "batching_timeout": str(TASK["batchingTimeoutMs"]),
+        "max": str(TASK["max"]),
+    }
     pipe = omniback.pipe({"model": node})
     start = time.perf_counter() + TASK["warmUpMs"] / 1000
     stop = start + TASK["measureMs"] / 1000
