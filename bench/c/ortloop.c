@@ -6,8 +6,8 @@
  *
  * INPUTS and OUTPUTS are files of ITEMS items and their right answers; CHECKED is a list of output indices to
  * compare. RUNS threads run at once, on one session (SHARED 1) or on one each (0), with INTRA threads in each
- * session's pool. Prints one JSON line. Needs no ONNX Runtime headers: the few slots of its function table that
- * it calls are below.
+ * session's pool. Prints one JSON line. Needs no ONNX Runtime headers: the few slots of its function table
+ * that it calls are below.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -257,7 +257,8 @@ static void open_sessions(const char *model, int intra, int runs, int shared, in
   for (int i = 0; i < runs; i++) {
     Ref *session = &workers[i].session;
     if (i > 0 && shared) *session = workers[0].session;
-    else check(CALL(CREATE_SESSION, (Ref, const char *, Ref, Ref *))(env, model, options, session), "session");
+    else
+      check(CALL(CREATE_SESSION, (Ref, const char *, Ref, Ref *))(env, model, options, session), "session");
     prepare(&workers[i], i, memory, allocator, batch);
   }
 }
