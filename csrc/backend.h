@@ -1,0 +1,107 @@
+/*
+ * What a backend is: one table of functions between the exports (model.c, instance.c, run.c) and an engine.
+ * The exports have checked every argument, hold the instance's busy flag and keep the model alive; a backend
+ * knows no handles, slots or channels. It sees tensors of a whole batch that lie in one piece.
+ */
+#ifndef TP_BACKEND_H
+#define TP_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api.h"
+#include "options.h"
+
+/* What tp_model_describe tells as "batch". */
+typedef enum tp_batching { TP_BATCHING_DYNAMIC, TP_BATCHING_FIXED, TP_BATCHING_NONE } tp_batching;
+
+/* One input or output of a model. */
+typedef struct tp_tensor_spec {
+  char *name;
+  int32_t dtype;
+  int32_t rank;              /* of `dims`; -1: not known before the run */
+  int64_t dims[TP_MAX_RANK]; /* item shape (the whole shape if batching is none); -1: open */
+  bool fixed;                /* rank and all dimensions are known */
+  uint64_t item_bytes;       /* of one item, if `fixed` */
+} tp_tensor_spec;
+
+/* What a model takes and gives; filled by `open`, constant afterwards. Texts are owned here
+ * (tp_model_info_free). */
+typedef struct tp_model_info {
+  char *engine;  /* e.g. "ONNX Runtime 1.30.0" */
+  char *library; /* path of the engine's library, "" if it is built in */
+  tp_batching batching;
+  uint32_t batch_size; /* rows of every run if `batching` is fixed, else 1 */
+  uint32_t inputs, outputs;
+  tp_tensor_spec tensors[TP_MAX_TENSORS]; /* inputs first, then outputs */
+} tp_model_info;
+
+/* An output in memory of the backend's own. */
+typedef struct tp_native_output {
+  uint8_t *data;
+  void *owner;  /* what release_output is given */
+  int32_t rank; /* of the full shape, 0..TP_MAX_RANK */
+  int64_t dims[TP_MAX_RANK];
+} tp_native_output;
+
+/*
+ * One run, as the exports prepare it and the backend completes it. Lives in the instance. Index k counts
+ * inputs first, then outputs. Shapes are item shapes; the full shape has `run_rows` before them unless
+ * batching is none.
+ */
+typedef struct tp_run {
+  uint32_t rows;     /* rows that callers asked for */
+  uint32_t run_rows; /* rows that the engine sees: padded to min_rows, or to the model's batch size */
+  /* Inputs: run_rows items in one piece. Outputs: where they go; NULL: the backend fills `native` instead. */
+  uint8_t *data[TP_MAX_TENSORS];
+  uint64_t item_bytes[TP_MAX_TENSORS]; /* of inputs, and of outputs that have `data` */
+  int32_t rank[TP_MAX_TENSORS];        /* likewise */
+  int64_t dims[TP_MAX_TENSORS][TP_MAX_RANK];
+  tp_native_output native[TP_MAX_TENSORS]; /* out: for each output without `data` */
+  int32_t *row_status;                     /* out: `rows` statuses, when the run returns TP_ERR_ROWS */
+} tp_run;
+
+typedef struct tp_backend {
+  const char *name;
+  const tp_option_key *keys; /* that `open` knows, `backend` included */
+  /* A tensor of fewer bytes than this is copied to staging memory even where it could be used in place. */
+  uint64_t in_place_bytes;
+
+  /* Loads a model. On failure nothing is left behind but what `info` owns. Any thread. */
+  int32_t (*open)(const tp_options *options, const void *model, uint64_t model_bytes, tp_model_info *info,
+                  void **state);
+  /* Frees a model. All its instances are destroyed and all its outputs released. Any thread. */
+  void (*close)(void *model);
+
+  /* Makes an instance for runs of up to `capacity` rows (padding included). Instance thread. */
+  int32_t (*instance_create)(void *model, const tp_model_info *info, uint32_t capacity, void **state);
+  /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY or DEVICE. After TP_OK and TP_ERR_ROWS every output
+     without `data` is in `native`, and its owner is released by the caller; after any other status there is
+     none. Instance thread. */
+  int32_t (*run)(void *instance, tp_run *run);
+  /* Frees an instance that does not run. Instance thread. */
+  void (*destroy)(void *instance);
+  /* Frees an output that `run` gave, by its owner; also after the instance is gone. Any thread. */
+  void (*release_output)(void *owner);
+
+  /* Asks the run in progress to end early: called only while one is, or is about to enter `run`. Any thread.
+   */
+  void (*interrupt)(void *instance);
+  /* Takes the request back, after the run that was interrupted. Instance thread. */
+  void (*resume)(void *instance);
+} tp_backend;
+
+/* The backend of that name, or NULL. */
+const tp_backend *tp_backend_find(const char *name);
+/* The index-th backend of this build, or NULL after the last. */
+const tp_backend *tp_backend_at(size_t index);
+
+extern const tp_backend tp_backend_identity;
+extern const tp_backend tp_backend_onnx;
+extern const tp_backend tp_backend_tensorrt;
+#ifdef TRTPIPE_FAULT
+extern const tp_backend tp_backend_fault;
+#endif
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * trtpipe: the C ABI.
+ *
+ * What it is. A model is loaded once (tp_model_*), any number of instances run it (tp_instance_*), each on a
+ * thread of its own. One call runs one batch: rows are gathered from the callers' slots, run together, and
+ * scattered back into the same slots. The library knows nothing of queues, promises or JavaScript; it never
+ * calls back into its user.
+ *
+ * Rules that hold for every function
+ * - Status: functions that can fail return int32_t: TP_OK (0) or a negative TP_ERR_*. The text of the last
+ *   failure on the calling thread is read with tp_last_error.
+ * - Handles: uint32_t, never 0. The upper half is a generation, so a handle that was closed is answered with
+ *   TP_ERR_HANDLE, never with a crash. Handles belong to the process and may be used from any thread.
+ * - Text in: bytes and their length, UTF-8, no terminator needed. Options are `key=value` records, each ended
+ *   by a NUL byte; a key may occur more than once where the function says so. An unknown key is
+ *   TP_ERR_ARGUMENT.
+ * - Text out: copied into the caller's buffer and always NUL-terminated; the return value is the full length
+ *   in bytes without the NUL, so a return >= cap means that the text was cut. No pointer ever has to be read
+ *   by the caller.
+ * - Memory: buffers belong to the caller. A buffer that was bound to an instance (tp_instance_bind_*) must
+ *   stay mapped until tp_instance_destroy of that instance has returned, whatever happens to the thread that
+ *   bound it.
+ * - Threads: "any thread" functions may run at the same time as any other. "instance thread" functions may be
+ *   called from any thread, but for one instance only one at a time; a second caller is answered with
+ *   TP_ERR_BUSY.
+ * - Units: sizes are bytes, times are milliseconds unless the name says otherwise.
+ */
+#ifndef TRTPIPE_H
+#define TRTPIPE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Major: changes when an existing declaration changes. Minor: changes when something is added. */
+#define TP_ABI_MAJOR 1
+#define TP_ABI_MINOR 0
+
+/* ---- Status -------------------------------------------------------------------------------------------- */
+
+#define TP_OK 0
+#define TP_ERR_ARGUMENT (-1)    /* an argument or option is wrong: the caller's mistake */
+#define TP_ERR_HANDLE (-2)      /* a handle is unknown, closed, or of another kind */
+#define TP_ERR_BUSY (-3)        /* the instance is running a batch on another thread */
+#define TP_ERR_MEMORY (-4)      /* memory could not be had; nothing was changed */
+#define TP_ERR_LIBRARY (-5)     /* no engine library was found that fits; the text lists what was tried */
+#define TP_ERR_OPEN (-6)        /* the model's file cannot be read */
+#define TP_ERR_PARSE (-7)       /* the engine refused the model */
+#define TP_ERR_UNSUPPORTED (-8) /* this build, machine or model cannot do what was asked */
+#define TP_ERR_EXECUTION (-9)   /* the engine failed this batch; the instance may be used again */
+#define TP_ERR_ROWS (-10)       /* the batch ran, but rows failed: see tp_row.status */
+#define TP_ERR_SPLIT (-11)      /* the engine ran, but its outputs cannot be split into the batch's rows */
+#define TP_ERR_DEVICE (-12)     /* the device is lost: every instance on it is unusable */
+#define TP_ERR_INTERRUPTED (-13) /* tp_instance_interrupt ended the run */
+#define TP_ERR_INTERNAL (-14)   /* our own fault */
+
+/* ---- Element types: ONNX's TensorProto.DataType numbers ------------------------------------------------ */
+
+#define TP_F32 1
+#define TP_U8 2
+#define TP_I8 3
+#define TP_U16 4
+#define TP_I16 5
+#define TP_I32 6
+#define TP_I64 7
+#define TP_BOOL 9
+#define TP_F16 10
+#define TP_F64 11
+#define TP_U32 12
+#define TP_U64 13
+#define TP_BF16 16
+
+/* ---- Limits -------------------------------------------------------------------------------------------- */
+
+#define TP_MAX_RANK 8      /* dimensions of one tensor, the batch dimension included */
+#define TP_MAX_TENSORS 64  /* inputs and outputs of a model together */
+#define TP_MAX_CHANNELS 256
+
+/* ---- The batch block: the one piece of memory that both sides write ------------------------------------ */
+
+/* Bits of tp_batch.flags. */
+#define TP_BATCH_DIMS 1u /* in: `dims` holds the item shape of every input for this batch */
+
+/* One row of a batch. */
+typedef struct tp_row {
+  uint32_t channel; /* in: index given to tp_instance_bind_channel */
+  uint32_t slot;    /* in: slot number within that channel */
+  int32_t status;   /* out: TP_OK, or why this row alone failed (when the run returned TP_ERR_ROWS) */
+  uint32_t reserved;
+} tp_row;
+
+/*
+ * Head of a batch block; `rows` records of tp_row follow it at offset sizeof(tp_batch).
+ * Owner: the caller writes the in-fields before tp_instance_run and reads the out-fields after it; the
+ * library touches the block only during that call.
+ */
+typedef struct tp_batch {
+  /* in: TP_BATCH_* */
+  uint32_t flags;
+  /* out: handle of the outputs that stayed in native memory, 0 if there are none. It starts with one
+     reference per row; each row's owner calls tp_result_release once */
+  uint32_t result;
+  /* out: bit k set: output k was not copied to the slots and is read from `result` */
+  uint32_t native_outputs;
+  uint32_t reserved[13];
+  /* Item shapes (without the batch dimension), inputs first, then outputs, in the model's order. Inputs are
+     read when TP_BATCH_DIMS is set; outputs whose item shape is not fixed by the model are written by the
+     run, with -1 in the entries after their last dimension. */
+  int32_t dims[TP_MAX_TENSORS][TP_MAX_RANK];
+} tp_batch;
+
+/* ---- Library ------------------------------------------------------------------------------------------- */
+
+/* (TP_ABI_MAJOR << 16) | TP_ABI_MINOR of the library. Call it first; go on only if the major is equal and the
+   minor at least the caller's. Any thread; never fails. */
+uint32_t tp_abi_version(void);
+
+/* Items of tp_layout. */
+#define TP_LAYOUT_BATCH_BYTES 0
+#define TP_LAYOUT_BATCH_FLAGS 1
+#define TP_LAYOUT_BATCH_RESULT 2
+#define TP_LAYOUT_BATCH_NATIVE_OUTPUTS 3
+#define TP_LAYOUT_BATCH_DIMS 4
+#define TP_LAYOUT_ROW_BYTES 5
+#define TP_LAYOUT_ROW_CHANNEL 6
+#define TP_LAYOUT_ROW_SLOT 7
+#define TP_LAYOUT_ROW_STATUS 8
+#define TP_LAYOUT_MAX_RANK 9
+#define TP_LAYOUT_MAX_TENSORS 10
+#define TP_LAYOUT_MAX_CHANNELS 11
+
+/* sizeof, offsetof and limits as the library was compiled, in bytes or counts; UINT32_MAX for an unknown
+   item. A user whose own constants differ must not go on. Any thread. */
+uint32_t tp_layout(uint32_t item);
+
+/* Text of the last failure of a function on this thread; empty if there was none. Any thread. */
+int32_t tp_last_error(char *text, uint32_t cap);
+
+/* Milliseconds of CLOCK_MONOTONIC: one clock for all threads of all runtimes. Any thread. */
+double tp_clock_ms(void);
+
+/* JSON of what this build has: {"backends":["Identity",...],"version":"..."}. Any thread. */
+int32_t tp_describe(char *text, uint32_t cap);
+
+/* ---- Models -------------------------------------------------------------------------------------------- */
+
+/*
+ * Loads a model. Blocks for as long as the engine takes; call it on an instance thread.
+ *   options        key=value records:
+ *     backend        Identity | Fault | OnnxTensor | TensorrtTensor; required
+ *     path           the model's file (OnnxTensor); exactly one of `path` and `model` is given
+ *     onnxruntime    a libonnxruntime to try; may repeat, tried in order, then the loader's own path. The
+ *                    first library that a process opens is used by all later models
+ *     threads        intra-op threads of the engine's session, >= 1 (OnnxTensor; default 1)
+ *     session        shared | own: one session for all instances, or one each (OnnxTensor; default shared)
+ *     dtype, shape, output_dtype, output_shape
+ *                    element type (by TP_* number) and item shape ("3x224x224", "" for a scalar, -1 for an
+ *                    open dimension of the input) that Identity and Fault take and give; default TP_F32,
+ *                    scalar, and outputs as the inputs. The output is the input's first bytes, the rest is
+ *                    zero
+ *     fail_create    n: the n-th instance of this model fails to be created (Fault)
+ *   model          the model's bytes, or NULL when a path is given. Copied or parsed before the call returns
+ *   model_out      the handle
+ * Errors: ARGUMENT, LIBRARY, OPEN, PARSE, UNSUPPORTED, MEMORY. Any thread.
+ */
+int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t model_bytes,
+                      uint32_t *model_out);
+
+/*
+ * JSON about the model: {"backend":..., "engine":"ONNX Runtime 1.30.0", "library":path,
+ * "batch":"dynamic"|"fixed"|"none", "batch_size":n, "inputs":[{"name":..., "dtype":n, "shape":[...]}],
+ * "outputs":[...]}. Shapes are item shapes, without the batch dimension unless "batch" is "none"; -1 is a
+ * dimension that the model leaves open, and an output "shape" of null has an unknown rank.
+ *   batch "dynamic": the first dimension of every input is open: any number of rows
+ *   batch "fixed":   it is `batch_size` everywhere: fewer rows are padded with zeros
+ *   batch "none":    the model has no common batch dimension: one row a run, shapes are whole
+ * Errors: HANDLE. Any thread.
+ */
+int32_t tp_model_describe(uint32_t model, char *text, uint32_t cap);
+
+/* Gives the handle up. The model itself lives until its last instance is destroyed. Errors: HANDLE. Any
+   thread. */
+int32_t tp_model_close(uint32_t model);
+
+/* ---- Instances ----------------------------------------------------------------------------------------- */
+
+/*
+ * Makes an instance of a model.
+ *   max_rows       rows of the largest batch, >= 1; staging memory is taken for it
+ *   min_rows       a smaller batch is padded with zero rows up to it; 1..max_rows
+ * Errors: HANDLE, ARGUMENT, UNSUPPORTED (max_rows above what the model allows), MEMORY, PARSE (own session).
+ * Instance thread.
+ */
+int32_t tp_instance_create(uint32_t model, uint32_t max_rows, uint32_t min_rows, uint32_t *instance_out);
+
+/*
+ * Tells where in a channel's payload the tensors lie: tensor k (inputs first, then outputs) of slot s starts
+ * at payload + offsets[k] + s * strides[k]. A stride is also the room for one item; an output that needs more
+ * stays in native memory, which only the first 32 outputs can. Copied; it takes back all channels' bindings.
+ * Errors: HANDLE, BUSY, ARGUMENT (count is not inputs + outputs; the fixed item size of an input, or of an
+ * output after the 32nd, is larger than its stride). Instance thread.
+ */
+int32_t tp_instance_bind_layout(uint32_t instance, const uint64_t *offsets, const uint64_t *strides,
+                                uint32_t count);
+
+/* Binds one caller's payload, after the layout; rebinding an index replaces it. `payload` NULL takes the
+   binding back. Errors: HANDLE, BUSY, ARGUMENT (channel or size out of range for the layout).
+   Instance thread. */
+int32_t tp_instance_bind_channel(uint32_t instance, uint32_t channel, void *payload, uint64_t payload_bytes,
+                                 uint32_t slots);
+
+/* Binds the batch block: sizeof(tp_batch) + max_rows * sizeof(tp_row) bytes at least, 8-byte aligned.
+   Errors: HANDLE, BUSY, ARGUMENT. Instance thread. */
+int32_t tp_instance_bind_batch(uint32_t instance, void *block, uint64_t block_bytes);
+
+/*
+ * Runs one batch: gathers the inputs of `rows` rows from their slots, runs the engine, scatters the outputs.
+ * Blocks until the batch is done. On failure the slots' outputs are undefined and there is no result handle;
+ * after TP_ERR_ROWS the rows whose status is TP_OK have their outputs, as far as they fit into the slots.
+ * Errors: HANDLE, BUSY, ARGUMENT (rows, channel, slot or dims out of range: nothing ran), MEMORY, EXECUTION,
+ * ROWS, SPLIT, DEVICE, INTERRUPTED. Instance thread.
+ */
+int32_t tp_instance_run(uint32_t instance, uint32_t rows);
+
+/* Asks a running batch to end early; it then returns TP_ERR_INTERRUPTED. Without effect when nothing runs, or
+   where the engine has no way to be interrupted. Errors: HANDLE. Any thread. */
+int32_t tp_instance_interrupt(uint32_t instance);
+
+/* Destroys an idle instance and forgets its bindings. Errors: HANDLE, BUSY. Instance thread. */
+int32_t tp_instance_destroy(uint32_t instance);
+
+/* Number of live handles of all kinds: 0 when everything was given back. Any thread; never fails. */
+uint32_t tp_handle_count(void);
+
+/* ---- Results that stayed in native memory -------------------------------------------------------------- */
+
+/* Copies row `row` (its index in the batch) of output `output` to `to`; `bytes` must be exactly the item's
+   size. Errors: HANDLE, ARGUMENT. Any thread. */
+int32_t tp_result_copy(uint32_t result, uint32_t row, uint32_t output, void *to, uint64_t bytes);
+
+/* Drops one row's reference; the last one frees the memory. Errors: HANDLE. Any thread. */
+int32_t tp_result_release(uint32_t result);
+
+/* ---- Threads ------------------------------------------------------------------------------------------- */
+
+/* Starts to watch the calling thread: the handle says whether it is still alive, also after the thread was
+   terminated from outside. A thread may be watched more than once. Errors: MEMORY. Any thread. */
+int32_t tp_thread_watch(uint32_t *watch_out);
+
+/* 1 while the watched thread lives, 0 once it ended. Errors: HANDLE. Any thread. */
+int32_t tp_thread_alive(uint32_t watch);
+
+/* Ends a watch. Errors: HANDLE. Any thread. */
+int32_t tp_thread_unwatch(uint32_t watch);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

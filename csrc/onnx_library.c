@@ -1,0 +1,103 @@
+#include "onnx_library.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "loader.h"
+#include "status.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Under `lock` until `opened`; constant afterwards. */
+static tp_ort process_ort;
+static bool opened;
+
+static void fill_table(const tp_ort_function *table) {
+#define FILL(name, slot, result, parameters) process_ort.name = (result(*) parameters)table[slot];
+  TP_ORT_FUNCTIONS(FILL)
+#undef FILL
+}
+
+int32_t tp_ort_check(const tp_ort *ort, OrtStatus *failed, int32_t status, const char *doing) {
+  if (failed == NULL) return TP_OK;
+  char text[2048];
+  snprintf(text, sizeof text, "%s", ort->GetErrorMessage(failed));
+  ort->ReleaseStatus(failed);
+  size_t length = strlen(text);
+  while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ' || text[length - 1] == '.'))
+    length--;
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)text[i] < 0x20) text[i] = ' ';
+  }
+  return tp_fail(status, "%s: %.*s", doing, (int)length, text);
+}
+
+static int32_t make_environment(void) {
+  tp_ort *ort = &process_ort;
+  /* Everything that it would log it also returns, and stderr belongs to the user. */
+  int32_t status = tp_ort_check(ort, ort->CreateEnv(ORT_LOG_FATAL, "trtpipe", &ort->env), TP_ERR_LIBRARY,
+                                "cannot start ONNX Runtime");
+  if (status != TP_OK) return status;
+  status = tp_ort_check(ort, ort->CreateCpuMemoryInfo(ORT_ALLOCATOR_DEVICE, ORT_MEMORY_DEFAULT, &ort->cpu),
+                        TP_ERR_LIBRARY, "cannot start ONNX Runtime");
+  if (status == TP_OK) {
+    status = tp_ort_check(ort, ort->GetAllocatorWithDefaultOptions(&ort->allocator), TP_ERR_LIBRARY,
+                          "cannot start ONNX Runtime");
+  }
+  if (status == TP_OK) return TP_OK;
+  if (ort->cpu != NULL) ort->ReleaseMemoryInfo(ort->cpu);
+  ort->ReleaseEnv(ort->env);
+  return status;
+}
+
+/* True when this library is there and fits; else its reason is noted. */
+static bool try_library(const char *name, tp_text *tried) {
+  void *library = tp_library_open(name, tried);
+  if (library == NULL) return false;
+  tp_function found = tp_library_function(library, "OrtGetApiBase");
+  if (found == NULL) {
+    tp_text_tried(tried, name, "it is not ONNX Runtime: it has no OrtGetApiBase");
+    return false;
+  }
+  const OrtApiBase *(*base_of)(void) = (const OrtApiBase *(*)(void))found;
+  const OrtApiBase *base = base_of();
+  const char *version = base->GetVersionString();
+  const tp_ort_function *table = base->GetApi(TP_ORT_VERSION);
+  if (table == NULL) {
+    char reason[128];
+    snprintf(reason, sizeof reason, "it is ONNX Runtime %.32s; 1.%u or later is needed", version,
+             TP_ORT_VERSION);
+    tp_text_tried(tried, name, reason);
+    return false;
+  }
+  process_ort = (tp_ort){0};
+  fill_table(table);
+  unsigned minor = 0;
+  if (sscanf(version, "1.%u", &minor) == 1 && minor >= TP_ORT_VERSION_HAS_SHAPE) {
+    const tp_ort_function *newer = base->GetApi(TP_ORT_VERSION_HAS_SHAPE);
+    if (newer != NULL) process_ort.HasShape = (uint8_t (*)(const OrtShapeInfo *))newer[TP_ORT_HAS_SHAPE];
+  }
+  snprintf(process_ort.version, sizeof process_ort.version, "%s", version);
+  snprintf(process_ort.path, sizeof process_ort.path, "%s", tp_library_path(found, name));
+  return true;
+}
+
+static int32_t find_library(const tp_options *options) {
+  tp_text tried = {0};
+  const char *name = NULL;
+  while ((name = tp_options_next(options, "onnxruntime", name)) != NULL) {
+    if (*name != '\0' && try_library(name, &tried)) return make_environment();
+  }
+  if (try_library("libonnxruntime.so.1", &tried) || try_library("libonnxruntime.so", &tried))
+    return make_environment();
+  return tp_fail(TP_ERR_LIBRARY, "cannot find ONNX Runtime; tried %s", tried.text);
+}
+
+int32_t tp_ort_open(const tp_options *options, const tp_ort **ort) {
+  pthread_mutex_lock(&lock);
+  int32_t status = opened ? TP_OK : find_library(options);
+  opened = status == TP_OK;
+  pthread_mutex_unlock(&lock);
+  *ort = &process_ort;
+  return status;
+}

@@ -1,0 +1,267 @@
+/*
+ * One batch: check the block, gather, run the engine, scatter. What the caller's memory says is read once and
+ * checked before anything runs. On the path of fixed shapes there is no lock and no request for memory.
+ */
+#include <sched.h>
+#include <string.h>
+
+#include "dtype.h"
+#include "handles.h"
+#include "instance.h"
+#include "memory.h"
+#include "model_info.h"
+#include "result.h"
+#include "status.h"
+
+/* tp_instance.phase. Only RUNNING can be left by another thread than the instance's, and only for SIGNALLING.
+ */
+enum { PHASE_IDLE, PHASE_RUNNING, PHASE_SIGNALLING, PHASE_SIGNALLED };
+
+static tp_batch *block_of(tp_instance *x) { return (tp_batch *)(void *)x->block; }
+static tp_row *rows_of(tp_instance *x) { return (tp_row *)(void *)(x->block + sizeof(tp_batch)); }
+
+static int32_t read_rows(tp_instance *x, uint32_t rows) {
+  if (!x->has_layout) return tp_fail(TP_ERR_ARGUMENT, "cannot run: no layout is bound");
+  if (x->block == NULL) return tp_fail(TP_ERR_ARGUMENT, "cannot run: no batch block is bound");
+  if (rows < 1 || rows > x->max_rows) {
+    return tp_fail(TP_ERR_ARGUMENT, "cannot run: expected 1 to %u rows, got %u", x->max_rows, rows);
+  }
+  const tp_row *records = rows_of(x);
+  for (uint32_t row = 0; row < rows; row++) {
+    uint32_t channel = records[row].channel, slot = records[row].slot;
+    if (channel >= TP_MAX_CHANNELS || x->channels[channel].payload == NULL) {
+      return tp_fail(TP_ERR_ARGUMENT, "cannot run: row %u names channel %u, which is not bound", row,
+                     channel);
+    }
+    if (slot >= x->channels[channel].slots) {
+      return tp_fail(TP_ERR_ARGUMENT, "cannot run: row %u names slot %u of channel %u, which has %u slots",
+                     row, slot, channel, x->channels[channel].slots);
+    }
+    x->places[row] = (tp_place){x->channels[channel].payload, slot};
+  }
+  x->in_a_row = tp_places_in_a_row(x->places, 0, rows) == rows;
+  const tp_model_info *info = &x->model->info;
+  x->run.rows = rows;
+  x->run.run_rows = info->batching == TP_BATCHING_FIXED ? info->batch_size
+                    : rows > x->min_rows                ? rows
+                                                        : x->min_rows;
+  return TP_OK;
+}
+
+/* The item shape of an input with open dimensions, for this batch. */
+static int32_t read_dims(tp_instance *x, uint32_t k) {
+  const tp_tensor_spec *spec = &x->model->info.tensors[k];
+  const tp_batch *batch = block_of(x);
+  if ((batch->flags & TP_BATCH_DIMS) == 0) {
+    return tp_fail(TP_ERR_ARGUMENT,
+                   "cannot run: input \"%.200s\" has open dimensions, and the batch gives no shapes",
+                   spec->name);
+  }
+  for (int32_t d = 0; d < spec->rank; d++) {
+    int64_t dim = batch->dims[k][d];
+    if (dim < 0 || (spec->dims[d] >= 0 && dim != spec->dims[d])) {
+      return tp_fail(TP_ERR_ARGUMENT, "cannot run: dimension %d of input \"%.200s\" cannot be %lld", d,
+                     spec->name, (long long)dim);
+    }
+    x->run.dims[k][d] = dim;
+  }
+  if (!tp_item_bytes(spec->dtype, spec->rank, x->run.dims[k], &x->run.item_bytes[k]) ||
+      x->run.item_bytes[k] > x->lanes[k].stride) {
+    return tp_fail(
+        TP_ERR_ARGUMENT,
+        "cannot run: the batch's shape of input \"%.200s\" needs more than its stride of %llu bytes",
+        spec->name, (unsigned long long)x->lanes[k].stride);
+  }
+  return TP_OK;
+}
+
+/* Where the whole batch of tensor k lies in the slots in one piece; NULL if it does not, or is too small to
+ * be worth it. */
+static uint8_t *in_place(const tp_instance *x, uint32_t k) {
+  const tp_run *run = &x->run;
+  if (!x->in_a_row || run->run_rows != run->rows) return NULL;
+  if (run->rows > 1 && x->lanes[k].stride != run->item_bytes[k]) return NULL;
+  uint64_t bytes = run->item_bytes[k] * run->rows;
+  if (bytes == 0 || bytes < x->model->backend->in_place_bytes) return NULL;
+  uint8_t *data = tp_place_data(&x->places[0], &x->lanes[k]);
+  return (uintptr_t)data % tp_dtype_bytes(x->model->info.tensors[k].dtype) == 0 ? data : NULL;
+}
+
+static int32_t place_input(tp_instance *x, uint32_t k) {
+  tp_run *run = &x->run;
+  if (!x->model->info.tensors[k].fixed) {
+    int32_t status = read_dims(x, k);
+    if (status != TP_OK) return status;
+  }
+  run->data[k] = in_place(x, k);
+  if (run->data[k] != NULL) return TP_OK;
+  uint64_t item_bytes = run->item_bytes[k], all;
+  if (!tp_multiply(item_bytes, run->run_rows, &all)) all = UINT64_MAX;
+  int32_t status = tp_instance_stage(x, k, all);
+  if (status != TP_OK) return status;
+  run->data[k] = x->staging[k];
+  tp_gather(x->places, run->rows, &x->lanes[k], item_bytes, run->data[k]);
+  if (all > item_bytes * run->rows)
+    memset(run->data[k] + item_bytes * run->rows, 0, all - item_bytes * run->rows);
+  return TP_OK;
+}
+
+/* An output whose size is open, or that does not fit into its slot, is left to the backend. */
+static void place_output(tp_instance *x, uint32_t k) {
+  const tp_tensor_spec *spec = &x->model->info.tensors[k];
+  x->run.data[k] = NULL;
+  if (!spec->fixed || spec->item_bytes > x->lanes[k].stride) return;
+  x->run.data[k] = in_place(x, k);
+  if (x->run.data[k] == NULL) x->run.data[k] = x->staging[k];
+}
+
+/* Runs the engine. An interrupt reaches exactly the run during which it was asked for. */
+static int32_t run_engine(tp_instance *x) {
+  const tp_backend *backend = x->model->backend;
+  atomic_store_explicit(&x->phase, PHASE_RUNNING, memory_order_release);
+  int32_t status = backend->run(x->state, &x->run);
+  uint32_t phase = PHASE_RUNNING;
+  if (atomic_compare_exchange_strong_explicit(&x->phase, &phase, PHASE_IDLE, memory_order_acq_rel,
+                                              memory_order_acquire)) {
+    return status;
+  }
+  while (atomic_load_explicit(&x->phase, memory_order_acquire) != PHASE_SIGNALLED) sched_yield();
+  backend->resume(x->state);
+  atomic_store_explicit(&x->phase, PHASE_IDLE, memory_order_release);
+  return status == TP_ERR_EXECUTION ? tp_fail(TP_ERR_INTERRUPTED, "the run was interrupted") : status;
+}
+
+int32_t tp_instance_interrupt(uint32_t instance) {
+  tp_instance *x = tp_handle_pin(instance, TP_KIND_INSTANCE);
+  if (x == NULL) return TP_ERR_HANDLE;
+  uint32_t phase = PHASE_RUNNING;
+  if (atomic_compare_exchange_strong_explicit(&x->phase, &phase, PHASE_SIGNALLING, memory_order_acq_rel,
+                                              memory_order_relaxed)) {
+    x->model->backend->interrupt(x->state);
+    atomic_store_explicit(&x->phase, PHASE_SIGNALLED, memory_order_release);
+  }
+  tp_handle_unpin(instance);
+  return TP_OK;
+}
+
+/* Checks that an output of the backend's own can be split into rows, and tells its item shape. */
+static int32_t split_output(tp_instance *x, uint32_t k) {
+  const tp_tensor_spec *spec = &x->model->info.tensors[k];
+  const tp_native_output *output = &x->run.native[k];
+  const int64_t *dims = output->dims;
+  int32_t rank = output->rank;
+  if (x->model->info.batching != TP_BATCHING_NONE) {
+    if (rank < 1) {
+      return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": it is a scalar for a batch of %u",
+                     spec->name, x->run.run_rows);
+    }
+    if (dims[0] != (int64_t)x->run.run_rows) {
+      return tp_fail(TP_ERR_SPLIT,
+                     "cannot split output \"%.200s\": first dimension is %lld for a batch of %u", spec->name,
+                     (long long)dims[0], x->run.run_rows);
+    }
+    dims++;
+    rank--;
+  }
+  int32_t *told = block_of(x)->dims[k];
+  for (int32_t d = 0; d < TP_MAX_RANK; d++) told[d] = -1;
+  for (int32_t d = 0; d < rank; d++) {
+    if (dims[d] < 0 || dims[d] > INT32_MAX) {
+      return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": dimension %d is %lld", spec->name, d,
+                     (long long)dims[d]);
+    }
+    told[d] = (int32_t)dims[d];
+  }
+  if (tp_item_bytes(spec->dtype, rank, dims, &x->run.item_bytes[k])) return TP_OK;
+  return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": its items are too large", spec->name);
+}
+
+/* Releases the outputs of the backend's own, but those in the mask `kept`. */
+static void release_outputs(tp_instance *x, uint32_t kept) {
+  const tp_model_info *info = &x->model->info;
+  for (uint32_t output = 0; output < info->outputs; output++) {
+    uint32_t k = info->inputs + output;
+    bool keep = output < 32 && (kept >> output & 1) != 0;
+    if (x->run.data[k] == NULL && !keep) x->model->backend->release_output(x->run.native[k].owner);
+  }
+}
+
+static int32_t keep_output(const tp_instance *x, uint32_t output, uint32_t *native) {
+  uint32_t k = x->model->info.inputs + output;
+  if (output < 32) {
+    *native |= (uint32_t)1 << output;
+    return TP_OK;
+  }
+  return tp_fail(
+      TP_ERR_EXECUTION,
+      "cannot give output \"%.200s\": its item has %llu bytes, its slot %llu, and only the first 32 outputs "
+      "may stay in native memory",
+      x->model->info.tensors[k].name, (unsigned long long)x->run.item_bytes[k],
+      (unsigned long long)x->lanes[k].stride);
+}
+
+/* Brings the outputs into the slots, as far as they fit, and tells which stayed in native memory. */
+static int32_t scatter_outputs(tp_instance *x, uint32_t *native) {
+  const tp_model_info *info = &x->model->info;
+  const tp_run *run = &x->run;
+  for (uint32_t output = 0; output < info->outputs; output++) {
+    uint32_t k = info->inputs + output;
+    const uint8_t *from = run->data[k];
+    if (from == NULL) {
+      int32_t status = split_output(x, k);
+      if (status != TP_OK) return status;
+      if (run->item_bytes[k] > x->lanes[k].stride) {
+        status = keep_output(x, output, native);
+        if (status != TP_OK) return status;
+        continue;
+      }
+      from = run->native[k].data;
+    }
+    if (from != tp_place_data(&x->places[0], &x->lanes[k])) {
+      tp_scatter(x->places, run->rows, &x->lanes[k], run->item_bytes[k], from);
+    }
+  }
+  return TP_OK;
+}
+
+static int32_t finish(tp_instance *x, int32_t status) {
+  tp_batch *batch = block_of(x);
+  tp_row *records = rows_of(x);
+  for (uint32_t row = 0; row < x->run.rows; row++) {
+    records[row].status = status == TP_ERR_ROWS ? x->row_status[row] : TP_OK;
+  }
+  uint32_t native = 0, result = 0;
+  int32_t split = scatter_outputs(x, &native);
+  /* Rows that failed have nobody who would release their reference, so there is no result then. */
+  if (split == TP_OK && status == TP_OK && native != 0)
+    split = tp_result_open(x->model, &x->run, native, &result);
+  release_outputs(x, result != 0 ? native : 0);
+  if (result != 0) {
+    batch->result = result;
+    batch->native_outputs = native;
+  }
+  return split != TP_OK ? split : status;
+}
+
+static int32_t run(tp_instance *x, uint32_t rows) {
+  if (x->block != NULL) {
+    block_of(x)->result = 0;
+    block_of(x)->native_outputs = 0;
+  }
+  int32_t status = read_rows(x, rows);
+  const tp_model_info *info = &x->model->info;
+  for (uint32_t k = 0; status == TP_OK && k < info->inputs; k++) status = place_input(x, k);
+  if (status != TP_OK) return status;
+  for (uint32_t k = info->inputs; k < info->inputs + info->outputs; k++) place_output(x, k);
+  status = run_engine(x);
+  return status == TP_OK || status == TP_ERR_ROWS ? finish(x, status) : status;
+}
+
+int32_t tp_instance_run(uint32_t instance, uint32_t rows) {
+  tp_instance *x = NULL;
+  int32_t status = tp_instance_enter(instance, &x);
+  if (status != TP_OK) return status;
+  status = run(x, rows);
+  tp_instance_leave(instance, x);
+  return status;
+}
