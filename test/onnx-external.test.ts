@@ -30,6 +30,7 @@ describe("external data", () => {
     linkSync(at("model/twice.bin"), at("outside/twice.bin"));
     symlinkSync(at("outside/w.bin"), at("model/link.bin"));
     symlinkSync("w.bin", at("model/inner.bin"));
+    symlinkSync("none.bin", at("model/dangling.bin"));
     symlinkSync(at("outside"), at("model/linked"));
     execFileSync("mkfifo", [at("model/pipe.bin")]);
   });
@@ -70,6 +71,7 @@ describe("external data", () => {
     ["*/_ORT_MEM_ADDR_/*", "the path is a mark for memory, not a file"],
     ["link.bin", "it is, or lies behind, a symbolic link"],
     ["inner.bin", "it is, or lies behind, a symbolic link"],
+    ["dangling.bin", "it is, or lies behind, a symbolic link"],
     ["linked/w.bin", "it is, or lies behind, a symbolic link"],
     ["twice.bin", "it has 2 names (hard links)"],
     ["none.bin", "there is no such file in the model's folder"],

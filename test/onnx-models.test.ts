@@ -250,6 +250,8 @@ describe("ensureModel", () => {
       () => truncateSync(path, 1000),
       () => writeFileSync(path, new Uint8Array(whole.length)),
       () => writeFileSync(path, version),
+      // Well formed, and still not what was written.
+      () => writeFileSync(path, Buffer.concat([whole, Uint8Array.of(8, 8)])),
       () => rmSync(path),
     ];
     for (const action of spoil) {

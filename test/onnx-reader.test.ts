@@ -82,6 +82,13 @@ describe("reader and writer", () => {
     expect(() => reader.next()).toThrow(WireError);
   });
 
+  it("the reader refuses a field that is longer than the message that it is in", () => {
+    const outer = new MessageReader(new BytesSource(Uint8Array.of(0x0a, 2, 0x0a, 2, 0x08, 1)));
+    expect(outer.next()).toBe(true);
+    const inner = outer.message();
+    expect(() => inner.next()).toThrow("the field at byte 4 is 2 bytes long, 0 are left");
+  });
+
   it("the writer refuses integers that it cannot hold exactly", () => {
     expect(() => new MessageWriter().integer(1, 0.5)).toThrow("Cannot write field 1: expected an integer");
     expect(() => new MessageWriter().integer(1, 2 ** 53)).toThrow(RangeError);
@@ -120,6 +127,18 @@ describe("GraphBuilder", () => {
     expect(info.opsets).toContainEqual({ domain: "com.example", version: 1 });
     expect(info.outputs).toEqual([{ name: "y", kind: "tensor", dtype: "float32", dims: null }]);
   });
+});
+
+it("takes a negative dimension for an open one", () => {
+  const wrap = (field: number, value: MessageWriter): MessageWriter => {
+    const outer = new MessageWriter();
+    outer.message(field, value);
+    return outer;
+  };
+  const dim = new MessageWriter();
+  dim.integer(1, -7);
+  const type = wrap(1, wrap(2, wrap(1, dim)));
+  expect(checkModelBytes(modelOf(11, wrap(2, type))).info.inputs[0]!.dims).toEqual([-1]);
 });
 
 describe("a description read from a file is that of its bytes", () => {
