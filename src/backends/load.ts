@@ -1,0 +1,41 @@
+/** Opens the model with the first candidate that can run it. On an instance thread: an engine takes its time. */
+
+import { ModelLoadError } from "../errors.ts";
+import type { LoadStage } from "../errors.ts";
+import { TP_ERR_LIBRARY, TP_ERR_OPEN, TP_ERR_UNSUPPORTED } from "../native/abi.ts";
+import { NativeError } from "../native/library.ts";
+import type { Native } from "../native/library.ts";
+import { checkModelBytes, checkModelFile } from "../onnx/check.ts";
+import type { EngineCandidate, LoadedMessage, LoadMessage } from "../protocol.ts";
+
+export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
+  if (message.path !== "") checkModelFile(message.path);
+  else if (message.bytes !== null) checkModelBytes(message.bytes);
+  const name = message.path || "bytes";
+  const reasons: string[] = [];
+  for (const candidate of message.candidates) {
+    const last = candidate === message.candidates.at(-1);
+    try {
+      const model = native.openModel(candidate.options, message.bytes ?? undefined);
+      const description = native.describeModel(model);
+      const reason = reasons.join("; ");
+      return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
+    } catch (error) {
+      if (!(error instanceof NativeError)) throw error;
+      // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of them.
+      if (last || error.status !== TP_ERR_UNSUPPORTED) throw loadError(name, candidate, error);
+      reasons.push(`${candidate.backend}: ${error.message}`);
+    }
+  }
+  throw new ModelLoadError(name, "library", `Cannot load ${name}: no backend was given`);
+}
+
+function loadError(name: string, candidate: EngineCandidate, error: NativeError): ModelLoadError {
+  const text = `Cannot load ${name} with ${candidate.backend}: ${error.message}`;
+  return new ModelLoadError(name, stageOf(error.status), text, { cause: error });
+}
+
+function stageOf(status: number): LoadStage {
+  if (status === TP_ERR_LIBRARY || status === TP_ERR_UNSUPPORTED) return "library";
+  return status === TP_ERR_OPEN ? "open" : "parse";
+}

@@ -1,0 +1,42 @@
+/**
+ * trtpipe: run deep-learning models fast and concurrently from TypeScript.
+ *
+ * `pipe(config)` loads a model and gives a function that any number of callers may call at once; `attach(shared)` gives the
+ * same function to other threads.
+ */
+
+export { pipe } from "./pipe/pipe.ts";
+export { attach } from "./pipe/attach.ts";
+export { Tensor } from "./pipe/tensor.ts";
+export type { TensorData } from "./pipe/tensor.ts";
+export {
+  ConfigError,
+  DeviceLostError,
+  ExecutionError,
+  InputError,
+  InstanceLostError,
+  InvariantError,
+  ModelLoadError,
+  PipeClosedError,
+  QueueFullError,
+  TimeoutError,
+  TrtPipeError,
+} from "./errors.ts";
+export type { ErrorCode, LoadStage } from "./errors.ts";
+export type {
+  Answered,
+  AttachedPipe,
+  BatchReason,
+  Dtype,
+  InputData,
+  InputValue,
+  Log,
+  Pipe,
+  PipeConfig,
+  PipeDescription,
+  PipeInput,
+  PipeOptions,
+  PipeStats,
+  SharedPipe,
+  TensorSpec,
+} from "./pipe/types.ts";

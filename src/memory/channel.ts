@@ -1,0 +1,197 @@
+/**
+ * A channel: what one calling thread and the instances share. It has one producer, the caller, which publishes rows in
+ * a ring; whoever leads empties the ring; whoever ran a row sets its done bit.
+ */
+
+import { atomics } from "./atomics.ts";
+import type { Words } from "./atomics.ts";
+import { channelLayout, payloadOffsets, TEXT_BYTES } from "./layout.ts";
+import type { ChannelBuffers, ChannelLayout, MemoryShape } from "./layout.ts";
+import { GENERATION_MASK, Outcome, Phase, generationOf, ownerOf, phaseOf, slotWord } from "./slot.ts";
+
+/** Values of the owner word. */
+export const Claim = { free: 0, claimed: 1 } as const;
+
+export function createChannelBuffers(shape: MemoryShape): ChannelBuffers {
+  const { words } = channelLayout(shape);
+  return {
+    control: new SharedArrayBuffer(words * 4),
+    payload: new SharedArrayBuffer(payloadOffsets(shape.strideBytes, shape.slots).bytes),
+  };
+}
+
+export class Channel {
+  readonly index: number;
+  readonly shape: MemoryShape;
+  readonly layout: ChannelLayout;
+  readonly control: Words;
+  readonly payload: SharedArrayBuffer;
+  /** When each slot's row entered `models()`: milliseconds of the common clock. Written by the caller before it publishes. */
+  readonly entered: Float64Array;
+  readonly #ringMask: number;
+  readonly #texts: Uint8Array;
+
+  constructor(index: number, shape: MemoryShape, buffers: ChannelBuffers) {
+    this.index = index;
+    this.shape = shape;
+    this.layout = channelLayout(shape);
+    this.control = new Int32Array(buffers.control);
+    this.payload = buffers.payload;
+    this.entered = new Float64Array(buffers.control, this.layout.entered * 4, shape.slots);
+    this.#ringMask = this.layout.ringEntries - 1;
+    this.#texts = new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES);
+  }
+
+  // ---- caller ------------------------------------------------------------------------------------------------------
+
+  /** Takes the channel for the calling thread; false if another one has it. */
+  claim(): boolean {
+    return atomics.compareExchange(this.control, this.layout.owner, Claim.free, Claim.claimed) === Claim.free;
+  }
+
+  /** Gives the channel up. All of its slots must be free. */
+  release(): void {
+    this.watch = 0;
+    atomics.store(this.control, this.layout.owner, Claim.free);
+  }
+
+  /** Handle of the watch on the thread that has the channel; 0: it is not watched. */
+  get watch(): number {
+    return atomics.load(this.control, this.layout.watch) >>> 0;
+  }
+
+  set watch(watch: number) {
+    atomics.store(this.control, this.layout.watch, watch | 0);
+  }
+
+  /**
+   * Takes the channel over from a thread that ended, once nothing of it is with an instance. What it had queued is given
+   * up. False if another thread was faster, or rows are still with an instance.
+   */
+  inherit(deadWatch: number, watch: number): boolean {
+    const { control, layout, shape } = this;
+    if (atomics.compareExchange(control, layout.watch, deadWatch | 0, watch | 0) !== (deadWatch | 0))
+      return false;
+    for (let slot = 0; slot < shape.slots; slot++) {
+      if (phaseOf(this.wordOf(slot)) === Phase.queued) this.cancel(slot);
+    }
+    for (let slot = 0; slot < shape.slots; slot++) {
+      if (phaseOf(this.wordOf(slot)) !== Phase.taken) continue;
+      atomics.store(control, layout.watch, deadWatch | 0);
+      return false;
+    }
+    for (let word = 0; word < layout.doneWords; word++) this.takeDone(word);
+    for (let slot = 0; slot < shape.slots; slot++) this.recycle(slot, this.wordOf(slot));
+    atomics.store(control, layout.waiting, 0);
+    return true;
+  }
+
+  /** Room in the ring: entries that can be published before the leader has to read some. */
+  get ringRoom(): number {
+    const { control, layout } = this;
+    const used = (atomics.load(control, layout.tail) - atomics.load(control, layout.head)) | 0;
+    return layout.ringEntries - used;
+  }
+
+  /** Publishes a filled slot: the row is the leader's to take from here on. The bell is rung apart, once for many rows. */
+  publish(slot: number): void {
+    const { control, layout } = this;
+    const word = control[layout.word + slot];
+    const generation = (generationOf(word) + 1) & GENERATION_MASK;
+    atomics.store(control, layout.word + slot, slotWord(Phase.queued, 0, 0, generation));
+    const tail = control[layout.tail];
+    control[layout.ring + (tail & this.#ringMask)] = slot | (generation << 16);
+    // Orders everything above before it: who sees the new tail sees the entry, the slot word and the row's bytes.
+    atomics.store(control, layout.tail, (tail + 1) | 0);
+  }
+
+  /** Gives up a row that nobody took yet; false if an instance has it or it is done. */
+  cancel(slot: number): boolean {
+    const at = this.layout.word + slot;
+    const word = atomics.load(this.control, at);
+    if (phaseOf(word) !== Phase.queued) return false;
+    const free = slotWord(Phase.free, 0, 0, generationOf(word));
+    return atomics.compareExchange(this.control, at, word, free) === word;
+  }
+
+  /** Takes one word of done bits; bit b of word w stands for slot w * 32 + b. The caller then owns those slots' outcomes. */
+  takeDone(word: number): number {
+    const at = this.layout.done + word;
+    return atomics.load(this.control, at) === 0 ? 0 : atomics.exchange(this.control, at, 0);
+  }
+
+  /** The word of a slot that is done; the slot may be used again after `recycle`. */
+  wordOf(slot: number): number {
+    return atomics.load(this.control, this.layout.word + slot);
+  }
+
+  /** Done -> Free. Only the caller does this, so a plain store in the right order is enough. */
+  recycle(slot: number, word: number): void {
+    atomics.store(this.control, this.layout.word + slot, slotWord(Phase.free, 0, 0, generationOf(word)));
+  }
+
+  // ---- instance ----------------------------------------------------------------------------------------------------
+
+  /** The word a Taken row must still have for `owner` to complete it. */
+  static taken(owner: number, generation: number): number {
+    return slotWord(Phase.taken, owner, 0, generation);
+  }
+
+  /** Taken(owner) -> Done. False when the row was answered in this owner's name already: the completion is stale. */
+  complete(slot: number, owner: number, generation: number, outcome: number): boolean {
+    const at = this.layout.word + slot;
+    const taken = Channel.taken(owner, generation);
+    const done = slotWord(Phase.done, 0, outcome, generation);
+    return atomics.compareExchange(this.control, at, taken, done) === taken;
+  }
+
+  /** Sets done bits of one word, after `complete` won those slots. */
+  markDone(word: number, bits: number): void {
+    atomics.or(this.control, this.layout.done + word, bits);
+  }
+
+  /** Wakes the caller, if it sleeps. Rung once for all rows of a batch. */
+  ringCaller(): void {
+    const { control, layout } = this;
+    atomics.add(control, layout.bell, 1);
+    if (atomics.load(control, layout.waiting) !== 0 && atomics.exchange(control, layout.waiting, 0) !== 0) {
+      atomics.notify(control, layout.bell);
+    }
+  }
+
+  /** Answers for every row that a dead instance took. Called by the supervisor; returns how many there were. */
+  failTaken(owner: number): number {
+    const { control, layout } = this;
+    let failed = 0;
+    for (let slot = 0; slot < this.shape.slots; slot++) {
+      const word = atomics.load(control, layout.word + slot);
+      if (phaseOf(word) !== Phase.taken || ownerOf(word) !== owner) continue;
+      if (!this.complete(slot, owner, generationOf(word), Outcome.instanceLost)) continue;
+      this.markDone(slot >>> 5, 1 << (slot & 31));
+      failed++;
+    }
+    if (failed > 0) this.ringCaller();
+    return failed;
+  }
+
+  // ---- a failed row's text -----------------------------------------------------------------------------------------
+
+  /** Written by the instance before it completes the row. Cut to what fits. */
+  writeText(slot: number, text: string): void {
+    const at = slot * TEXT_BYTES;
+    // encodeInto refuses shared memory in some runtimes, so the text goes through a copy.
+    const bytes = encoder.encode(text).subarray(0, TEXT_BYTES - 2);
+    this.#texts[at] = bytes.length & 0xff;
+    this.#texts[at + 1] = bytes.length >>> 8;
+    this.#texts.set(bytes, at + 2);
+  }
+
+  readText(slot: number): string {
+    const at = slot * TEXT_BYTES;
+    const length = this.#texts[at] | (this.#texts[at + 1] << 8);
+    return decoder.decode(this.#texts.slice(at + 2, at + 2 + length));
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();

@@ -1,0 +1,116 @@
+/**
+ * How a caller waits for answers: on the event loop without blocking it, or blocked in a Worker.
+ *
+ * Look before you wait: the bell is read, then the done bits, and only then the caller sleeps on the bell's old value. A
+ * pending waitAsync does not keep a process alive, so a timer does while requests are in flight. waitAsync never gets a
+ * timeout: such a wait would hold memory until it expires.
+ */
+
+import { setImmediate, setInterval } from "node:timers";
+import { atomics } from "./atomics.ts";
+import type { Channel } from "./channel.ts";
+import type { Spin } from "./spin.ts";
+
+export interface Doorman {
+  /** Takes done bits and settles them; the number of rows found. May leave some for the next look (see `more`). */
+  look(): number;
+  /** Rows still to come. */
+  inFlight(): number;
+}
+
+export class Doorbell {
+  readonly #channel: Channel;
+  readonly #spin: Spin;
+  readonly #nowMs: () => number;
+  readonly #door: Doorman;
+  readonly #alive: NodeJS.Timeout;
+  #armed = false;
+  #sinceMs = 0;
+  #pollUntilMs = 0;
+
+  constructor(channel: Channel, spin: Spin, nowMs: () => number, door: Doorman) {
+    this.#channel = channel;
+    this.#spin = spin;
+    this.#nowMs = nowMs;
+    this.#door = door;
+    this.#alive = setInterval(() => {}, 0x7fffffff);
+    this.#alive.unref();
+  }
+
+  /** Starts to wait, if nobody waits yet. Called after rows were published; every found row starts the wait anew. */
+  arm(): void {
+    if (this.#armed || this.#door.inFlight() === 0) return;
+    this.#armed = true;
+    this.#alive.ref();
+    this.#begin();
+  }
+
+  /** Blocks this thread until the door has found something or `done` says so. Only where blocking is allowed. */
+  block(done: () => boolean): void {
+    const { control, layout } = this.#channel;
+    for (;;) {
+      const seen = atomics.load(control, layout.bell);
+      atomics.store(control, layout.waiting, 1);
+      this.#door.look();
+      if (done()) return;
+      atomics.wait(control, layout.bell, seen);
+    }
+  }
+
+  /** Lets a sleeping wait end, so that nothing of this caller stays behind. */
+  dismiss(): void {
+    clearInterval(this.#alive);
+    const { control, layout } = this.#channel;
+    atomics.add(control, layout.bell, 1);
+    atomics.notify(control, layout.bell);
+  }
+
+  #begin(): void {
+    this.#sinceMs = this.#nowMs();
+    const budgetMs = this.#spin.budgetMs;
+    if (budgetMs === 0) return this.#sleep();
+    this.#pollUntilMs = this.#sinceMs + budgetMs;
+    setImmediate(this.#poll);
+  }
+
+  readonly #poll = (): void => {
+    if (this.#door.look() > 0) return this.#found();
+    if (this.#nowMs() < this.#pollUntilMs) setImmediate(this.#poll);
+    else this.#sleep();
+  };
+
+  #sleep(): void {
+    const { control, layout } = this.#channel;
+    const seen = atomics.load(control, layout.bell);
+    atomics.store(control, layout.waiting, 1);
+    if (this.#door.look() > 0) {
+      atomics.store(control, layout.waiting, 0);
+      return this.#found();
+    }
+    const wait = atomics.waitAsync(control, layout.bell, seen);
+    if (wait.async) void wait.value.then(this.#woken);
+    else setImmediate(this.#woken);
+  }
+
+  readonly #woken = (): void => {
+    if (this.#door.look() > 0) return this.#found();
+    if (this.#door.inFlight() > 0) this.#sleep();
+    else this.#rest();
+  };
+
+  /** Callers go on in the microtasks that follow; what they ask for is waited for from a fresh start. */
+  #found(): void {
+    this.#spin.learn(this.#nowMs() - this.#sinceMs);
+    queueMicrotask(this.#goOn);
+  }
+
+  readonly #goOn = (): void => {
+    if (this.#door.inFlight() > 0) this.#begin();
+    else this.#rest();
+  };
+
+  #rest(): void {
+    this.#armed = false;
+    this.#alive.unref();
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * The slot word: one 32-bit word says everything about who owns a row.
+ *
+ *   bits  0-2   phase
+ *   bits  3-9   owner: the instance that took the row (phase Taken), else 0
+ *   bits 10-15  outcome (phase Done), else 0
+ *   bits 16-31  generation: grows each time the slot is used again
+ *
+ * Every change of hands is one compare-exchange of the whole word:
+ *
+ *   Free -> Queued       the caller, when the row's bytes are in place
+ *   Queued -> Taken(i)   the leader, for its own batch
+ *   Queued -> Free       the caller gives the row up before anybody took it
+ *   Taken(i) -> Done     instance i, or the supervisor in the name of an instance that died
+ *   Done -> Free         the caller, when it has read the outcome
+ */
+
+export const Phase = { free: 0, queued: 1, taken: 2, done: 3 } as const;
+
+/** Outcomes of a row: 0 is success, 1..31 the C library's status negated, 32 and above our own. */
+export const Outcome = { ok: 0, instanceLost: 32 } as const;
+
+export const SLOT_LIMIT = 65_536;
+export const GENERATION_MASK = 0xffff;
+
+export function slotWord(phase: number, owner: number, outcome: number, generation: number): number {
+  return phase | (owner << 3) | (outcome << 10) | (generation << 16);
+}
+
+export function phaseOf(word: number): number {
+  return word & 7;
+}
+
+export function ownerOf(word: number): number {
+  return (word >>> 3) & 127;
+}
+
+export function outcomeOf(word: number): number {
+  return (word >>> 10) & 63;
+}
+
+export function generationOf(word: number): number {
+  return word >>> 16;
+}

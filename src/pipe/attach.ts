@@ -1,0 +1,140 @@
+/** `share()` and `attach(shared)`: how other threads of the process call the same pipe. */
+
+import { isMainThread } from "node:worker_threads";
+import { ConfigError, PipeClosedError, show } from "../errors.ts";
+import { Channel } from "../memory/channel.ts";
+import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
+import { Gate, Pool } from "../memory/pool.ts";
+import { threadClock } from "../native/clock.ts";
+import type { Native } from "../native/library.ts";
+import { loadNative } from "../native/load.ts";
+import { callable } from "./callable.ts";
+import { Caller } from "./caller.ts";
+import type { ParsedConfig } from "./config.ts";
+import type { ModelSpec } from "./spec.ts";
+import { readStats } from "./stats.ts";
+import type { Answered, AttachedPipe, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
+
+/** Grows when the contents of a shared pipe change. */
+const SHARED_VERSION = 1;
+
+/** What a shared pipe really is: everything plain, so that it can be posted. */
+interface SharedContents extends SharedPipe {
+  library: string;
+  pool: SharedArrayBuffer;
+  shape: MemoryShape;
+  channels: readonly ChannelBuffers[];
+  spec: ModelSpec;
+  spinUs: number;
+  description: PipeDescription;
+}
+
+export function shareOf(
+  loaded: {
+    pool: Pool;
+    shape: MemoryShape;
+    buffers: readonly ChannelBuffers[];
+    spec: ModelSpec;
+    model: { library: string };
+  },
+  config: ParsedConfig,
+  description: PipeDescription,
+): SharedPipe {
+  const contents: SharedContents = {
+    trtpipe: SHARED_VERSION,
+    pid: process.pid,
+    library: loaded.model.library,
+    pool: loaded.pool.buffer,
+    shape: loaded.shape,
+    channels: loaded.buffers,
+    spec: loaded.spec,
+    spinUs: config.spinUs,
+    description,
+  };
+  return contents;
+}
+
+/**
+ * Makes a pipe callable from this thread, with what `share()` gave. Takes one of the pipe's `max_callers` places until
+ * `close()`, or until the thread ends.
+ *
+ * Throws ConfigError if `shared` is not of a pipe of this process and version, or if all places are taken; PipeClosedError
+ * if the pipe was closed.
+ */
+export function attach(shared: SharedPipe): AttachedPipe {
+  const contents = checked(shared);
+  const pool = new Pool(contents.shape, contents.pool);
+  if (pool.gate !== Gate.open) throw new PipeClosedError();
+  const native = loadNative(contents.library);
+  const channel = claimChannel(contents, native);
+  const nowMs = threadClock(native);
+  const { spec, spinUs, description } = contents;
+  const caller = new Caller({ pool, channel, spec, results: native, spinUs, nowMs });
+  let closing: Promise<void> | null = null;
+  const pipe = callable(caller, {
+    describe: () => description,
+    stats: () => readStats(pool, caller, 0),
+    share: () => contents,
+    close: () => (closing ??= detach(caller, channel, native)),
+  });
+  return Object.assign(pipe, { sync: <I extends PipeInput>(input: I) => sync(caller, input) });
+}
+
+function sync<I extends PipeInput>(caller: Caller, input: I): Answered<I> {
+  if (isMainThread) {
+    throw new ConfigError("sync", "a call on the main thread", "a Worker: it would block the event loop", {
+      hint: "use await models(input)",
+    });
+  }
+  return caller.sync(input);
+}
+
+/** Gives this thread's place back; the pipe goes on. */
+async function detach(caller: Caller, channel: Channel, native: Native): Promise<void> {
+  caller.refuse(() => new PipeClosedError("Cannot use a pipe that this thread has left"));
+  await caller.whenIdle();
+  caller.dismiss();
+  native.threadUnwatch(channel.watch);
+  channel.release();
+}
+
+function checked(shared: SharedPipe): SharedContents {
+  const contents = shared as SharedContents;
+  if (typeof contents !== "object" || contents === null || !(contents.pool instanceof SharedArrayBuffer)) {
+    throw new ConfigError("shared", shared, "what a pipe's share() gave");
+  }
+  if (contents.trtpipe !== SHARED_VERSION) {
+    throw new ConfigError("shared.trtpipe", contents.trtpipe, `version ${SHARED_VERSION}`, {
+      hint: "both threads must run the same version of trtpipe",
+    });
+  }
+  if (contents.pid !== process.pid) {
+    throw new ConfigError("shared.pid", contents.pid, `a pipe of this process, ${process.pid}`, {
+      hint: "each process makes its own pipe",
+    });
+  }
+  return contents;
+}
+
+/** A free channel, or one whose thread ended with nothing left in flight. */
+function claimChannel(contents: SharedContents, native: Native): Channel {
+  const { channels, shape } = contents;
+  for (let index = 0; index < channels.length; index++) {
+    const channel = new Channel(index, shape, channels[index]);
+    if (channel.claim()) {
+      channel.watch = native.threadWatch();
+      return channel;
+    }
+    const watch = channel.watch;
+    if (watch === 0 || native.threadAlive(watch)) continue;
+    const mine = native.threadWatch();
+    if (channel.inherit(watch, mine)) {
+      native.threadUnwatch(watch);
+      return channel;
+    }
+    native.threadUnwatch(mine);
+  }
+  throw new ConfigError("max_callers", show(channels.length), "more places than threads that attach", {
+    hint: "all of them are taken",
+  });
+}

@@ -1,0 +1,16 @@
+/** How a row's outcome, a number and a text, becomes an error on the caller's side. */
+
+import { DeviceLostError, ExecutionError, InstanceLostError, InvariantError } from "../errors.ts";
+import { Outcome } from "../memory/slot.ts";
+import { TP_ERR_DEVICE, TP_ERR_INTERRUPTED } from "../native/abi.ts";
+
+export function failureOf(outcome: number, text: string): Error {
+  if (outcome === Outcome.instanceLost) {
+    return new InstanceLostError("The instance that ran this request ended before it answered", true);
+  }
+  const status = -outcome;
+  if (status === TP_ERR_DEVICE) return new DeviceLostError(`The device was lost: ${text}`);
+  if (status === TP_ERR_INTERRUPTED) return new InstanceLostError(`The run was ended: ${text}`, true);
+  if (outcome > 31) return new InvariantError(`a row has the unknown outcome ${outcome}`);
+  return new ExecutionError(`Cannot run the model: ${text}`);
+}

@@ -1,0 +1,64 @@
+/** Requests into slots: the copy that makes a request independent of what its caller does next. */
+
+import type { Channel } from "../memory/channel.ts";
+import { payloadOffsets } from "../memory/layout.ts";
+import { dtypes } from "./dtype.ts";
+import type { TensorData } from "./dtype.ts";
+import type { RequestScratch } from "./request.ts";
+import type { ModelSpec } from "./spec.ts";
+
+/** Up to this many elements a loop beats the set-up of a bulk copy. */
+const LOOP_ELEMENTS = 32;
+
+/** All slots' items of one input as one array of elements. */
+interface InputArea {
+  elements: TensorData;
+  stride: number;
+}
+
+export class InputWriter {
+  readonly #channel: Channel;
+  readonly #areas: readonly InputArea[];
+
+  constructor(spec: ModelSpec, channel: Channel) {
+    this.#channel = channel;
+    const strides = [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes);
+    const { offsets } = payloadOffsets(strides, channel.shape.slots);
+    this.#areas = spec.inputs.map(({ dtype, strideBytes }, k) => {
+      const { bytes, carrier: Carrier } = dtypes[dtype];
+      const stride = strideBytes / bytes;
+      return { elements: new Carrier(channel.payload, offsets[k], stride * channel.shape.slots), stride };
+    });
+  }
+
+  /** Copies rows `row..row + rows` of what was read into `rows` slots that follow each other, from `slot` on. */
+  write(scratch: RequestScratch, row: number, slot: number, rows: number): void {
+    for (let k = 0; k < this.#areas.length; k++) {
+      const { elements: to, stride } = this.#areas[k];
+      const from = scratch.sources[k];
+      const item = scratch.elements[k];
+      // Items that fill their places lie side by side in the slots as they do in the request.
+      if (item === stride || rows === 1) copy(from, row * item, to, slot * stride, item * rows);
+      else for (let i = 0; i < rows; i++) copy(from, (row + i) * item, to, (slot + i) * stride, item);
+    }
+    const { inputDims } = this.#channel.shape;
+    if (inputDims > 0) this.#writeDims(scratch, slot, rows, inputDims);
+  }
+
+  #writeDims(scratch: RequestScratch, slot: number, rows: number, inputDims: number): void {
+    const { control, layout } = this.#channel;
+    for (let i = 0; i < rows; i++) {
+      const at = layout.inputDims + (slot + i) * inputDims;
+      for (let d = 0; d < inputDims; d++) control[at + d] = scratch.dims[d];
+    }
+  }
+}
+
+function copy(from: TensorData, fromAt: number, to: TensorData, toAt: number, count: number): void {
+  if (count <= LOOP_ELEMENTS) {
+    for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i];
+    return;
+  }
+  const whole = fromAt === 0 && count === from.length;
+  (to as Uint8Array).set((whole ? from : from.subarray(fromAt, fromAt + count)) as Uint8Array, toAt);
+}

@@ -1,0 +1,68 @@
+/** What the loading instance is asked to do: which model, and with which backends in which order. */
+
+import { readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { environment } from "../native/locate.ts";
+import type { EngineCandidate, LoadMessage } from "../protocol.ts";
+import type { BackendName } from "../backends/resolve.ts";
+import type { ParsedConfig } from "./config.ts";
+import { engineOptions } from "./engine-options.ts";
+
+/** In order of preference, when the configuration names none. */
+const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
+
+/** `library` is the path of the C library that this thread has loaded; the instances load the same. */
+export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
+  const { model, backend } = config;
+  const names = backend === null ? PREFERRED : [backend.name];
+  const onnxruntime = names.includes("OnnxTensor") ? onnxruntimePath(config) : null;
+  const candidates = names.map((name): EngineCandidate => {
+    const options: (readonly [string, string])[] = [...engineOptions(config, name)];
+    if (name === "OnnxTensor" && onnxruntime !== null) options.push(["onnxruntime", onnxruntime]);
+    return { backend: name, options };
+  });
+  return {
+    kind: "load",
+    library,
+    path: typeof model === "string" ? model : "",
+    bytes: model instanceof Uint8Array ? model : null,
+    candidates,
+  };
+}
+
+/** The key `onnxruntime`, TRTPIPE_ONNXRUNTIME, the npm package; null leaves it to the loader's path. */
+function onnxruntimePath(config: ParsedConfig): string | null {
+  return config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME") ?? fromPackage();
+}
+
+/** The library inside the npm package onnxruntime-node, seen from the program's folder or from this package. */
+function fromPackage(): string | null {
+  for (const base of [join(process.cwd(), "package.json"), import.meta.url]) {
+    try {
+      const manifest = createRequire(base).resolve("onnxruntime-node/package.json");
+      return findLibrary(join(dirname(manifest), "bin"));
+    } catch {
+      // Not installed here.
+    }
+  }
+  return null;
+}
+
+/** bin/napi-vN/<platform>/<arch>/libonnxruntime.so.1, where N grows with releases. */
+function findLibrary(bin: string): string | null {
+  for (const napi of readdirSync(bin)) {
+    const folder = join(bin, napi, process.platform, process.arch);
+    const file = list(folder).find((name) => /^libonnxruntime\.(so|[\d.]*dylib)/.test(name));
+    if (file !== undefined) return join(folder, file);
+  }
+  return null;
+}
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The owner's side of a pipe: the shared memory, the instance threads, and their end. Lives on the thread that called
+ * `pipe()`.
+ */
+
+import { ModelLoadError, PipeClosedError, fromPlainError } from "../errors.ts";
+import { Channel, createChannelBuffers } from "../memory/channel.ts";
+import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
+import { Gate, Pool } from "../memory/pool.ts";
+import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import type { Native } from "../native/library.ts";
+import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
+import { Supervisor } from "../scheduler/supervise.ts";
+import type { Caller } from "./caller.ts";
+import type { ParsedConfig } from "./config.ts";
+import { logToStderr } from "./log.ts";
+import { memoryShape, modelSpec, openDims } from "./spec.ts";
+import type { ModelSpec } from "./spec.ts";
+import type { Log } from "./types.ts";
+
+/** What exists once the model is loaded. */
+interface Loaded {
+  model: LoadedMessage;
+  spec: ModelSpec;
+  shape: MemoryShape;
+  pool: Pool;
+  buffers: readonly ChannelBuffers[];
+  channels: readonly Channel[];
+  blocks: readonly SharedArrayBuffer[];
+}
+
+export class Owner {
+  readonly #config: ParsedConfig;
+  readonly #native: Native;
+  readonly #supervisor: Supervisor<FromInstance>;
+  readonly #log: Log;
+  #loaded: Loaded | null = null;
+  #caller: Caller | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(config: ParsedConfig, native: Native, url: URL) {
+    this.#config = config;
+    this.#native = native;
+    this.#log = config.log ?? logToStderr;
+    this.#supervisor = new Supervisor(url, {
+      startMessage: (instance) => this.#startMessage(this.loaded, instance),
+      errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
+      onDeath: (instance, reason, rowsLost, backoffMs) => {
+        const fields = { instance, reason, rowsLost, backoffMs };
+        this.#log("warn", `Instance ${instance} died (${reason}) and is replaced in ${backoffMs} ms`, fields);
+      },
+      onHopeless: (reason) => this.#giveUp(reason),
+    });
+  }
+
+  get loaded(): Loaded {
+    if (this.#loaded === null) throw new PipeClosedError("Cannot use a pipe before its model is loaded");
+    return this.#loaded;
+  }
+
+  get restarts(): number {
+    return this.#supervisor.restarts;
+  }
+
+  /** Loads the model on the first instance's thread, then starts all instances. */
+  async load(message: LoadMessage): Promise<Loaded> {
+    const model = await this.#supervisor.spawn(0, message);
+    if (model.kind !== "loaded") throw new ModelLoadError(message.path, "open", "Cannot load: no answer");
+    const loaded = this.#allocate(model);
+    this.#loaded = loaded;
+    await Promise.all(
+      loaded.blocks.map((_, instance) => {
+        const start = this.#startMessage(loaded, instance);
+        return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
+      }),
+    );
+    return loaded;
+  }
+
+  /** Opens the gate: callers may call. */
+  open(caller: Caller): void {
+    const { pool, channels } = this.loaded;
+    this.#caller = caller;
+    this.#supervisor.watch(pool, channels);
+    pool.setGate(Gate.open);
+  }
+
+  /** Stops admission, lets the instances finish what was admitted, and ends them. */
+  close(): Promise<void> {
+    this.#closing ??= this.#drain();
+    return this.#closing;
+  }
+
+  /** Ends whatever was started, for a pipe that never opened. */
+  async terminate(): Promise<void> {
+    this.#loaded?.pool.setGate(Gate.shut);
+    await this.#supervisor.terminate();
+    this.#freeModel();
+  }
+
+  async #drain(): Promise<void> {
+    const { pool } = this.loaded;
+    this.#caller?.refuse(() => new PipeClosedError());
+    if (pool.gate === Gate.open) pool.setGate(Gate.draining);
+    await this.#supervisor.join();
+    await this.#caller?.whenIdle();
+    pool.setGate(Gate.shut);
+    this.#caller?.dismiss();
+    for (const channel of this.loaded.channels) channel.ringCaller();
+    this.#freeModel();
+  }
+
+  #freeModel(): void {
+    if (this.#loaded === null || this.#loaded.model.model === 0) return;
+    this.#native.closeModel(this.#loaded.model.model);
+    this.#loaded.model.model = 0;
+  }
+
+  /** Nobody will answer what waits: every caller is told. */
+  #giveUp(reason: string): void {
+    this.#log("error", `The pipe is closed: ${reason}`, { reason });
+    this.#caller?.abandon(() => new PipeClosedError(`Cannot use the pipe any more: ${reason}`));
+    for (const channel of this.loaded.channels) channel.ringCaller();
+  }
+
+  #allocate(model: LoadedMessage): Loaded {
+    const spec = modelSpec(model.description, this.#config);
+    const shape = memoryShape(spec, this.#config);
+    const pool = new Pool(shape);
+    // The lists of waiting rows are made by the first leader, as after a leader's death.
+    pool.askRebuild();
+    const buffers = Array.from({ length: shape.channels }, () => createChannelBuffers(shape));
+    const channels = buffers.map((pair, index) => new Channel(index, shape, pair));
+    const blockBytes = BATCH_BYTES + shape.maxRows * ROW_BYTES;
+    const blocks = Array.from({ length: shape.instances }, () => new SharedArrayBuffer(blockBytes));
+    return { model, spec, shape, pool, buffers, channels, blocks };
+  }
+
+  #startMessage(loaded: Loaded, instance: number): StartMessage {
+    const config = this.#config;
+    return {
+      kind: "start",
+      library: loaded.model.library,
+      model: loaded.model.model,
+      instance,
+      shape: loaded.shape,
+      pool: loaded.pool.buffer,
+      channels: loaded.buffers,
+      block: loaded.blocks[instance],
+      minRows: loaded.spec.minRows,
+      batchingTimeoutMs: config.batchingTimeoutMs,
+      spinUs: config.spinUs,
+      warmUp: config.warmUp,
+      inputs: openDims(loaded.spec.inputs),
+      outputs: openDims(loaded.spec.outputs),
+    };
+  }
+}

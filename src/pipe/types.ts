@@ -1,0 +1,193 @@
+/** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
+
+import type { Tensor, TensorData } from "./tensor.ts";
+
+/** `text` as a person reads it; `fields` the same as data. */
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  text: string,
+  fields: Record<string, unknown>,
+) => void;
+
+/**
+ * What `pipe()` takes. The names are TorchPipe's, and every number may also be given as its strings ("2").
+ * Unknown keys are a ConfigError.
+ */
+export interface PipeConfig {
+  /** The ONNX model: a path, a file URL, or the file's bytes. Not used by `Identity`. */
+  model?: string | URL | Uint8Array;
+  /** Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`. Default: TensorRT where it can run, else `OnnxTensor`. */
+  backend?: string;
+  /** Model instances that run in parallel, each on a thread of its own: 1..64. Default 1. */
+  instance_num?: number | string;
+  /** Longest wait in ms, counted from the call, for a batch to fill while instances are busy. Default 0: take what is there. */
+  batching_timeout?: number | string;
+  /**
+   * Largest batch in rows (`4`), or the largest full shape of every input (`"4x3x640x640"`, `,` between inputs), which
+   * a model with open inner dimensions needs. Default: the model's own batch size, else 1.
+   */
+  max?: number | string;
+  /** Smallest batch in rows, or smallest full shape; smaller batches are padded with zero rows. Default 1. */
+  min?: number | string;
+  /** Rows that one caller may have in flight, at most 65 536. Default 1024, or what fits in 1 GiB. */
+  max_queue?: number | string;
+  /** Threads that may call: the owner, and one for each `attach`. 1..256. Default 16. */
+  max_callers?: number | string;
+  /** Threads that one instance computes with. Default: the machine's cores shared out between instances, at least 1. */
+  intra_op_threads?: number | string;
+  /** `OnnxTensor`: one `"shared"` session for all instances, or one of its `"own"` for each. Default `"shared"`. */
+  session?: "shared" | "own";
+  /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
+  warm_up?: number | string;
+  /** Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 50. */
+  spin_us?: number | string;
+  /** Path of libonnxruntime. Default: `TRTPIPE_ONNXRUNTIME`, the npm package onnxruntime-node, the loader's path. */
+  onnxruntime?: string;
+  /** Receives what a person running this should know. Default: warnings and errors to stderr. */
+  log?: Log;
+  /** Where the instance threads' script is, for bundles that lost it. Default `TRTPIPE_WORKER`, else beside this file. */
+  workerUrl?: string | URL;
+}
+
+export interface PipeOptions {
+  /** Cancels loading; `pipe()` then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** What `data` may be: one tensor for a model of one input, or one for each input by name. */
+export type InputValue = Tensor | TensorData;
+export type InputData = InputValue | Readonly<Record<string, InputValue>>;
+
+/** A request. Other properties are the caller's own and left alone. */
+export interface PipeInput {
+  /** Batch dimension first (rows). A bare typed array is given the model's shape. Copied before the call returns. */
+  data: InputData;
+  /** Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has several outputs. */
+  result?: Tensor | Readonly<Record<string, Tensor>>;
+}
+
+/** A request that was answered. */
+export type Answered<I extends PipeInput> = I & { result: NonNullable<PipeInput["result"]> };
+
+/** A loaded model that any number of callers may call at once. */
+export interface Pipe {
+  /**
+   * Runs one request, or several as if each had been called on its own. Resolves with the same object(s), `result` set.
+   * Rejects with InputError, QueueFullError, ExecutionError, InstanceLostError, DeviceLostError or PipeClosedError;
+   * with several, each is settled first and the first error is the rejection. Never throws synchronously.
+   */
+  <I extends PipeInput>(input: I): Promise<Answered<I>>;
+  <I extends PipeInput>(inputs: readonly I[]): Promise<Answered<I>[]>;
+  /** The same as calling the pipe itself. */
+  forward: {
+    <I extends PipeInput>(input: I): Promise<Answered<I>>;
+    <I extends PipeInput>(inputs: readonly I[]): Promise<Answered<I>[]>;
+  };
+  /** What was loaded, and how. */
+  describe(): PipeDescription;
+  /** Counters since the pipe was made. */
+  stats(): PipeStats;
+  /** A plain object that can be posted to any Worker of this process, there to be given to `attach`. */
+  share(): SharedPipe;
+  /** Stops admission, finishes what was admitted, ends the instances. May be called more than once. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A pipe as another thread sees it. `close()` gives up this thread's place; the pipe itself goes on. */
+export interface AttachedPipe extends Pipe {
+  /** Runs one request and blocks this thread until it is answered. Throws on a main thread. Throws what a call rejects with. */
+  sync<I extends PipeInput>(input: I): Answered<I>;
+}
+
+/** One input or output of the loaded model. */
+export interface TensorSpec {
+  name: string;
+  dtype: Dtype;
+  /** Full shape, the batch dimension first where there is one; -1 is open. null: the model does not say. */
+  shape: readonly number[] | null;
+}
+
+export type Dtype =
+  | "float32"
+  | "float64"
+  | "float16"
+  | "bfloat16"
+  | "int8"
+  | "uint8"
+  | "int16"
+  | "uint16"
+  | "int32"
+  | "uint32"
+  | "int64"
+  | "uint64"
+  | "bool";
+
+export interface PipeDescription {
+  /** The backend that runs, e.g. "OnnxTensor". */
+  backend: string;
+  /** Why this backend: "configured", or what kept a better one from running. */
+  backendReason: string;
+  /** e.g. "ONNX Runtime 1.30.0". */
+  engine: string;
+  /** Path of the engine's library; empty if the backend is built in. */
+  engineLibrary: string;
+  /** How the C library is called: "koffi", "bun:ffi", "deno" or "node:ffi". */
+  binding: string;
+  /** e.g. "node 20.20.2". */
+  runtime: string;
+  /** Path of the model, or "bytes". */
+  model: string;
+  inputs: readonly TensorSpec[];
+  outputs: readonly TensorSpec[];
+  /** Whether batches are joined along an open ("dynamic") or given ("fixed") first dimension, or not at all ("none"). */
+  batch: "dynamic" | "fixed" | "none";
+  instanceNum: number;
+  max: number;
+  min: number;
+  batchingTimeoutMs: number;
+  maxQueue: number;
+  maxCallers: number;
+  intraOpThreads: number;
+  session: "shared" | "own";
+}
+
+/** Why a batch was sent when it was. */
+export type BatchReason = "full" | "idle" | "timeout" | "drain";
+
+export interface PipeStats {
+  /** Requests of this caller. submitted = refused + succeeded + failed + in flight. */
+  submitted: number;
+  refused: number;
+  succeeded: number;
+  failed: number;
+  inFlight: number;
+  /** Rows of this caller's slots that are free now. */
+  freeSlots: number;
+  /** Batches of all callers, their rows, and how often each size (index = rows) was sent for each reason. */
+  batches: number;
+  rows: number;
+  meanBatch: number;
+  reasons: Readonly<Record<BatchReason, number>>;
+  sizes: Readonly<Record<BatchReason, readonly number[]>>;
+  /** Mean over rows of the time from the call to the start of the run, and mean over batches of the run. */
+  meanWaitMs: number;
+  meanRunMs: number;
+  /** Rows that were run again alone because their batch failed. */
+  reruns: number;
+  /** Late completions of slots that had been given up. */
+  staleCompletions: number;
+  /** Instances that were replaced after their thread died. */
+  instanceRestarts: number;
+  instances: readonly {
+    state: "starting" | "idle" | "leading" | "running" | "parked" | "dead";
+    batches: number;
+    rows: number;
+  }[];
+}
+
+/** What `share()` gives: buffers and plain data. Opaque; pass it to `attach`. */
+export interface SharedPipe {
+  readonly trtpipe: number;
+  readonly pid: number;
+}

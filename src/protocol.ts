@@ -1,0 +1,73 @@
+/**
+ * What the owner of a pipe and an instance thread tell each other. Messages only start a thread and report its end; nothing
+ * of a request travels this way.
+ */
+
+import type { PlainError } from "./errors.ts";
+import type { ChannelBuffers, MemoryShape } from "./memory/layout.ts";
+
+/** Options of the C library, in its own words. */
+export type EngineOptions = readonly (readonly [string, string])[];
+
+/** One way to load the model; several are tried in order. */
+export interface EngineCandidate {
+  backend: string;
+  options: EngineOptions;
+}
+
+/** First message to the loading instance. */
+export interface LoadMessage {
+  kind: "load";
+  /** Path of the C library, empty to look for it. */
+  library: string;
+  /** Path of the model, empty when bytes are given or the backend needs none. */
+  path: string;
+  bytes: Uint8Array | null;
+  candidates: readonly EngineCandidate[];
+}
+
+/** The model is loaded: what the engine says about it. */
+export interface LoadedMessage {
+  kind: "loaded";
+  /** Handle in the C library, good in all threads of the process. */
+  model: number;
+  backend: string;
+  /** What kept earlier candidates from running; empty if the first one did. */
+  reason: string;
+  description: unknown;
+  library: string;
+}
+
+/** Second message to the loading instance, first to all others. */
+export interface StartMessage {
+  kind: "start";
+  library: string;
+  model: number;
+  instance: number;
+  shape: MemoryShape;
+  pool: SharedArrayBuffer;
+  channels: readonly ChannelBuffers[];
+  /** The batch block of this instance; it belongs to the pipe, so that it outlives the thread. */
+  block: SharedArrayBuffer;
+  minRows: number;
+  batchingTimeoutMs: number;
+  spinUs: number;
+  warmUp: number;
+  inputs: readonly OpenDims[];
+  outputs: readonly OpenDims[];
+}
+
+/** Item shape of one tensor with -1 for what the model leaves open (null: rank unknown), and its largest item shape. */
+export interface OpenDims {
+  shape: readonly number[] | null;
+  largest: readonly number[] | null;
+}
+
+export type ToInstance = LoadMessage | StartMessage;
+
+export type FromInstance =
+  | LoadedMessage
+  | { kind: "ready" }
+  /** The loop ended because the pipe closed; everything native was given back. */
+  | { kind: "closed" }
+  | { kind: "failed"; error: PlainError };

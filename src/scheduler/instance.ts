@@ -1,0 +1,143 @@
+/**
+ * One instance's loop, on its own thread: lead, take a batch, give the lead up, run the batch, answer its rows, again.
+ */
+
+import { Outcome } from "../memory/slot.ts";
+import type { Channel } from "../memory/channel.ts";
+import { CounterF64, CounterWord } from "../memory/layout.ts";
+import type { Words } from "../memory/atomics.ts";
+import { State } from "../memory/pool.ts";
+import type { Pool } from "../memory/pool.ts";
+import { Spin } from "../memory/spin.ts";
+import type { Limits } from "./decide.ts";
+import { Lead } from "./lead.ts";
+import type { Batch } from "./queue.ts";
+
+/** Runs rows `from` up to `from + rows` of a batch. The answer tells each row's fate. */
+export interface Execute {
+  (batch: Batch, from: number, rows: number): RunOutcome;
+}
+
+export interface RunOutcome {
+  /** Outcome of the whole run: Outcome.ok, or why all rows failed. */
+  outcome: number;
+  /** The engine's own words, for rows that failed. */
+  text: string;
+  /** Outcome of each row, when they differ; else null. */
+  rows: Int32Array | null;
+  /** A failed run may be repeated row by row: the failure may be one row's, and the device is sound. */
+  retryable: boolean;
+}
+
+export interface InstanceOptions {
+  pool: Pool;
+  channels: readonly Channel[];
+  me: number;
+  limits: Limits;
+  spinUs: number;
+  nowMs: () => number;
+  execute: Execute;
+}
+
+/** Serves until the pipe closes. Everything that waited by then has been answered. */
+export function serve(options: InstanceOptions): void {
+  const { pool, channels, me, limits, nowMs } = options;
+  const lead = new Lead(pool, channels, me, limits, new Spin(options.spinUs), nowMs);
+  const answers = new Answers(options);
+  const batch: Batch = {
+    rows: 0,
+    channels: new Int32Array(limits.maxRows),
+    slots: new Int32Array(limits.maxRows),
+    generations: new Int32Array(limits.maxRows),
+  };
+  for (;;) {
+    lead.acquire();
+    const reason = lead.gather(batch);
+    if (reason === -1) break;
+    lead.give(State.running);
+    answers.run(batch, reason);
+    pool.setState(me, State.idle);
+    // The rule `idle` has come true for whoever leads now, if nobody else runs.
+    const leader = pool.leader;
+    if (leader !== -1 && pool.running() === 0) pool.wake(leader);
+  }
+  lead.give(State.idle);
+  // The next one to see the gate; it wakes the one after.
+  pool.wakeParked();
+}
+
+/** Runs a taken batch, tells every caller, and counts. */
+class Answers {
+  readonly #channels: readonly Channel[];
+  readonly #me: number;
+  readonly #nowMs: () => number;
+  readonly #execute: Execute;
+  readonly #words: Words;
+  readonly #counters: number;
+  readonly #sums: Float64Array;
+  readonly #maxRows: number;
+
+  constructor(options: InstanceOptions) {
+    this.#channels = options.channels;
+    this.#me = options.me;
+    this.#nowMs = options.nowMs;
+    this.#execute = options.execute;
+    this.#words = options.pool.words;
+    this.#counters = options.pool.counters(options.me);
+    this.#sums = options.pool.sums(options.me);
+    this.#maxRows = options.limits.maxRows;
+  }
+
+  run(batch: Batch, reason: number): void {
+    const startMs = this.#nowMs();
+    this.#countWaits(batch, startMs);
+    const answer = this.#execute(batch, 0, batch.rows);
+    // Counted before anybody is told, so that who reads the counters after an answer finds it there.
+    this.#sums[CounterF64.runMs] += this.#nowMs() - startMs;
+    this.#words[this.#counters + CounterWord.batches]++;
+    this.#words[this.#counters + CounterWord.rows] += batch.rows;
+    this.#words[this.#counters + CounterWord.sizes + reason * (this.#maxRows + 1) + batch.rows]++;
+    if (answer.outcome !== Outcome.ok && answer.retryable && batch.rows > 1) this.#runAlone(batch);
+    else this.#settle(batch, 0, batch.rows, answer);
+  }
+
+  /** The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates. */
+  #runAlone(batch: Batch): void {
+    for (let row = 0; row < batch.rows; row++) {
+      this.#words[this.#counters + CounterWord.reruns]++;
+      this.#settle(batch, row, 1, this.#execute(batch, row, 1));
+    }
+  }
+
+  /** Answers rows: outcome into the slot word, done bits in as few writes as possible, one ring for each caller. */
+  #settle(batch: Batch, from: number, rows: number, answer: RunOutcome): void {
+    let channel = this.#channels[batch.channels[from]];
+    let bits = 0;
+    let bitWord = batch.slots[from] >>> 5;
+    for (let row = from; row < from + rows; row++) {
+      const slot = batch.slots[row];
+      const next = this.#channels[batch.channels[row]];
+      if (next !== channel || slot >>> 5 !== bitWord) {
+        if (bits !== 0) channel.markDone(bitWord, bits);
+        if (next !== channel) channel.ringCaller();
+        channel = next;
+        bitWord = slot >>> 5;
+        bits = 0;
+      }
+      const outcome = answer.rows === null ? answer.outcome : answer.rows[row - from];
+      if (outcome !== Outcome.ok) channel.writeText(slot, answer.text);
+      if (channel.complete(slot, this.#me, batch.generations[row], outcome)) bits |= 1 << (slot & 31);
+      else this.#words[this.#counters + CounterWord.stale]++;
+    }
+    if (bits !== 0) channel.markDone(bitWord, bits);
+    channel.ringCaller();
+  }
+
+  #countWaits(batch: Batch, startMs: number): void {
+    let waitMs = 0;
+    for (let row = 0; row < batch.rows; row++) {
+      waitMs += startMs - this.#channels[batch.channels[row]].entered[batch.slots[row]];
+    }
+    this.#sums[CounterF64.waitMs] += waitMs;
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Leading: exactly one idle instance looks at all channels, decides, takes a batch for itself and gives the lead up before
+ * it runs. Nobody hands work to anybody, and idle instances never split a batch between them.
+ *
+ * No wake-up is lost:
+ * - A caller sets its pending bit, then reads the lead. The holder of the lead stores 0, then reads the pending bits. One of
+ *   the two sees the other's write: either the caller wakes the new state of affairs, or the one that gave the lead up does.
+ * - A leader reads its wake word, looks, and sleeps only while the word has not grown.
+ */
+
+import { atomics } from "../memory/atomics.ts";
+import type { Channel } from "../memory/channel.ts";
+import { Gate, State } from "../memory/pool.ts";
+import type { Pool } from "../memory/pool.ts";
+import type { Spin } from "../memory/spin.ts";
+import { decide } from "./decide.ts";
+import type { Limits } from "./decide.ts";
+import { Queue } from "./queue.ts";
+import type { Batch } from "./queue.ts";
+
+export class Lead {
+  readonly #pool: Pool;
+  readonly #channels: readonly Channel[];
+  readonly #queue: Queue;
+  readonly #me: number;
+  readonly #limits: Limits;
+  readonly #spin: Spin;
+  readonly #nowMs: () => number;
+  /** Channels whose ring holds a shape that found no list. */
+  #blocked: Channel[] = [];
+
+  constructor(
+    pool: Pool,
+    channels: readonly Channel[],
+    me: number,
+    limits: Limits,
+    spin: Spin,
+    nowMs: () => number,
+  ) {
+    this.#pool = pool;
+    this.#channels = channels;
+    this.#queue = new Queue(pool, channels);
+    this.#me = me;
+    this.#limits = limits;
+    this.#spin = spin;
+    this.#nowMs = nowMs;
+  }
+
+  /** Waits until this instance holds the lead. */
+  acquire(): void {
+    const pool = this.#pool;
+    for (;;) {
+      const seen = pool.wakeSeen(this.#me);
+      if (pool.tryLead(this.#me)) break;
+      pool.setState(this.#me, State.parked);
+      // Once more after saying so: whoever gave the lead up just before may not have seen this instance parked.
+      if (pool.tryLead(this.#me)) break;
+      pool.sleep(this.#me, seen, Infinity);
+      pool.setState(this.#me, State.idle);
+    }
+    pool.setState(this.#me, State.leading);
+    if (pool.takeRebuild()) this.#queue.rebuild();
+  }
+
+  /**
+   * While leading: waits until a batch may go and takes it. Returns the reason, or -1 when the pipe is closing and nothing
+   * waits any more. The caller then gives the lead up.
+   */
+  gather(batch: Batch): number {
+    const startMs = this.#nowMs();
+    for (;;) {
+      const seen = this.#pool.wakeSeen(this.#me);
+      this.#look();
+      const gate = this.#pool.gate;
+      if (gate === Gate.shut) return -1;
+      const draining = gate === Gate.draining;
+      const nowMs = this.#nowMs();
+      const decision = decide(this.#queue.waiting(), this.#limits, nowMs, this.#pool.running(), draining);
+      if (decision.go) {
+        this.#queue.take(decision.group, this.#limits.maxRows, this.#me, batch);
+        if (batch.rows === 0) continue;
+        this.#spin.learn(nowMs - startMs);
+        return decision.reason;
+      }
+      if (draining && this.#queue.isEmpty() && !this.#pool.hasPending()) return -1;
+      this.#wait(seen, decision.waitMs);
+    }
+  }
+
+  /** Gives the lead up. The instance's new state is stored first, so that a new leader counts it right. */
+  give(state: number): void {
+    this.#pool.setState(this.#me, state);
+    for (const channel of this.#blocked) this.#setPending(channel);
+    const more = !this.#queue.isEmpty();
+    this.#pool.dropLead();
+    // After the store: see the head of this file.
+    if (more || this.#pool.hasPending() || this.#pool.gate !== Gate.open) this.#pool.wakeParked();
+  }
+
+  /** Empties the rings of all channels that said they have something new. */
+  #look(): void {
+    const blocked = this.#blocked;
+    if (blocked.length > 0) this.#blocked = blocked.filter((channel) => !this.#queue.drain(channel));
+    const { pendingWords } = this.#pool.layout;
+    for (let word = 0; word < pendingWords; word++) {
+      if (this.#pool.pendingBits(word) === 0) continue;
+      let bits = this.#pool.takePending(word);
+      while (bits !== 0) {
+        const bit = 31 - Math.clz32(bits);
+        bits &= ~(1 << bit);
+        const channel = this.#channels[word * 32 + bit];
+        if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
+      }
+    }
+  }
+
+  /** Polls while that pays, then sleeps. */
+  #wait(seen: number, waitMs: number): void {
+    const pool = this.#pool;
+    const budgetMs = Math.min(this.#spin.budgetMs, waitMs);
+    if (budgetMs > 0) {
+      const untilMs = this.#nowMs() + budgetMs;
+      do {
+        for (let look = 0; look < 16; look++) if (pool.wakeSeen(this.#me) !== seen) return;
+      } while (this.#nowMs() < untilMs);
+      if (budgetMs === waitMs) return;
+    }
+    pool.setState(this.#me, State.parked);
+    pool.sleep(this.#me, seen, waitMs - budgetMs);
+    pool.setState(this.#me, State.leading);
+  }
+
+  #setPending(channel: Channel): void {
+    const { words, layout } = this.#pool;
+    atomics.or(words, layout.pending + (channel.index >>> 5), 1 << (channel.index & 31));
+  }
+}

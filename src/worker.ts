@@ -1,0 +1,53 @@
+/**
+ * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is asked to, makes
+ * its instance, warms it up, and then serves until the pipe closes.
+ */
+
+import { parentPort } from "node:worker_threads";
+import { Engine } from "./backends/engine.ts";
+import { loadModel } from "./backends/load.ts";
+import { InvariantError, toPlainError } from "./errors.ts";
+import { Channel } from "./memory/channel.ts";
+import { Pool, State } from "./memory/pool.ts";
+import { threadClock } from "./native/clock.ts";
+import { loadNative } from "./native/load.ts";
+import type { FromInstance, StartMessage, ToInstance } from "./protocol.ts";
+import { serve } from "./scheduler/instance.ts";
+
+if (parentPort === null) throw new InvariantError("the instance thread was not started as a Worker");
+const port = parentPort;
+
+const report = (message: FromInstance): void => port.postMessage(message);
+
+function start(message: StartMessage): void {
+  const native = loadNative(message.library);
+  const pool = new Pool(message.shape, message.pool);
+  const channels = message.channels.map((buffers, index) => new Channel(index, message.shape, buffers));
+  const engine = new Engine(native, message, channels);
+  engine.warmUp(message.warmUp);
+  pool.setState(message.instance, State.idle);
+  report({ kind: "ready" });
+  serve({
+    pool,
+    channels,
+    me: message.instance,
+    limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
+    spinUs: message.spinUs,
+    nowMs: threadClock(native),
+    execute: engine.execute,
+  });
+  engine.destroy();
+  report({ kind: "closed" });
+  // Ends this thread; what was posted before still arrives.
+  process.exit(0);
+}
+
+port.on("message", (message: ToInstance) => {
+  try {
+    if (message.kind === "load") report(loadModel(loadNative(message.library), message));
+    else start(message);
+  } catch (error) {
+    report({ kind: "failed", error: toPlainError(error) });
+    process.exit(1);
+  }
+});
