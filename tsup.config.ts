@@ -18,6 +18,8 @@ const shared: Options = {
   noExternal: [/^(?!koffi$)/],
   removeNodeProtocol: false,
   splitting: false,
+  // Class names are part of what users see: of errors, and of tensors when they are printed.
+  keepNames: true,
   sourcemap: true,
   silent: true,
 };
