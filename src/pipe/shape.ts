@@ -4,7 +4,7 @@ import { InputError, show } from "../errors.ts";
 import { MAX_RANK } from "../native/abi.ts";
 
 /** Largest size of one dimension. */
-export const DIM_MAX = 2 ** 31 - 1;
+export const DIM_MAX: number = 2 ** 31 - 1;
 
 /** `[1, 3, 224, 224]` */
 export function showShape(shape: readonly (number | string)[]): string {
