@@ -18,7 +18,7 @@
 #define TP_FAULT_FAIL_BATCH 4 /* the run fails with status -argument; 0: TP_ERR_EXECUTION */
 #define TP_FAULT_FAIL_ROW 5   /* this row alone fails with status -argument; 0: TP_ERR_EXECUTION */
 #define TP_FAULT_NAN 6        /* this row's output is NaN (all bits set where the type has no NaN) */
-#define TP_FAULT_SHORT                                                                 \
+#define TP_FAULT_SHORT \
   7 /* the last `argument` bytes of this row's output are not written; 0: half of them \
      */
 #define TP_FAULT_OVERRUN \

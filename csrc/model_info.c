@@ -69,6 +69,18 @@ int32_t tp_model_info_finish(tp_model_info *info) {
   return status;
 }
 
+int32_t tp_check_rows(const tp_model_info *info, uint32_t k, uint32_t run_rows, int32_t rank,
+                      const int64_t *dims) {
+  if (info->batching == TP_BATCHING_NONE || (rank > 0 && dims[0] == (int64_t)run_rows)) return TP_OK;
+  const char *name = info->tensors[k].name;
+  if (rank < 1) {
+    return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": it is a scalar for a batch of %u", name,
+                   run_rows);
+  }
+  return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": first dimension is %lld for a batch of %u",
+                 name, (long long)dims[0], run_rows);
+}
+
 static void write_tensors(tp_json *json, const char *key, const tp_tensor_spec *tensors, uint32_t count) {
   tp_json_key(json, key);
   tp_json_open(json, '[');

@@ -150,16 +150,9 @@ static int32_t split_output(tp_instance *x, uint32_t k) {
   const tp_native_output *output = &x->run.native[k];
   const int64_t *dims = output->dims;
   int32_t rank = output->rank;
+  int32_t status = tp_check_rows(&x->model->info, k, x->run.run_rows, rank, dims);
+  if (status != TP_OK) return status;
   if (x->model->info.batching != TP_BATCHING_NONE) {
-    if (rank < 1) {
-      return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": it is a scalar for a batch of %u",
-                     spec->name, x->run.run_rows);
-    }
-    if (dims[0] != (int64_t)x->run.run_rows) {
-      return tp_fail(TP_ERR_SPLIT,
-                     "cannot split output \"%.200s\": first dimension is %lld for a batch of %u", spec->name,
-                     (long long)dims[0], x->run.run_rows);
-    }
     dims++;
     rank--;
   }
