@@ -42,7 +42,10 @@ export interface Measured {
   cpu_cores: number;
 }
 
-/** Runs one cell: warm-up, measurement, and then until every client has its last answer. */
+/**
+ * Runs one cell. The warm-up lasts until its time is over and there were as many answers as there are
+ * clients; then the measurement starts. Resolves when every client has its last answer.
+ */
 export async function closedLoop<A>(target: Target<A>, options: LoopOptions): Promise<Measured> {
   const window = new Window(() => target.counters?.() ?? { batches: 0, rows: 0 }, options);
   const client = async (index: number): Promise<void> => {
@@ -68,31 +71,38 @@ interface Begun {
 
 /** The measured stretch of time. Requests count when their answer falls into it. */
 class Window {
-  readonly startAt: number;
-  readonly stopAt: number;
+  /** Known once the measurement began. */
+  stopAt: number = Infinity;
   readonly #counters: () => { batches: number; rows: number };
+  readonly #options: LoopOptions;
+  readonly #warmUntil: number;
   readonly #latencies = new Samples();
   readonly #monitor = loopDelayMonitor();
+  #warmUpAnswers = 0;
   #wrong = 0;
   #begun: Begun | undefined;
   #measured: Omit<Measured, "wrong"> | undefined;
 
   constructor(counters: () => { batches: number; rows: number }, options: LoopOptions) {
     this.#counters = counters;
-    this.startAt = performance.now() + options.warmUpMs;
-    this.stopAt = this.startAt + options.measureMs;
+    this.#options = options;
+    this.#warmUntil = performance.now() + options.warmUpMs;
   }
 
   answered(from: number, at: number, right: boolean): void {
     if (!right) this.#wrong++;
-    if (at < this.startAt || this.#measured) return;
-    if (!this.#begun) return this.#begin(at);
+    if (this.#measured) return;
+    if (!this.#begun) {
+      if (at >= this.#warmUntil && this.#warmUpAnswers >= this.#options.clients) this.#begin(at);
+      else this.#warmUpAnswers++;
+      return;
+    }
     this.#latencies.add(at - from);
     if (at >= this.stopAt) this.#end(at, this.#begun);
   }
 
-  /** The first answer after the warm-up only starts the clock. */
   #begin(at: number): void {
+    this.stopAt = at + this.#options.measureMs;
     this.#begun = { at, cpu: cpuMicroseconds(), ...this.#counters() };
     this.#monitor.start();
   }
@@ -120,7 +130,7 @@ class Window {
   }
 
   result(): Measured {
-    if (!this.#measured) throw new Error("Cannot measure: fewer than two answers came within the window");
+    if (!this.#measured) throw new Error("Cannot measure: no answer came after the warm-up");
     return { ...this.#measured, wrong: this.#wrong };
   }
 }

@@ -1,7 +1,7 @@
 /** trtpipe itself, through its public interface: Identity, batches of up to 16. */
 
-import { pipe } from "trtpipe";
-import type { Answered, PipeInput, Tensor } from "trtpipe";
+import { pipe, Tensor } from "trtpipe";
+import type { Answered, PipeInput } from "trtpipe";
 import { ANSWER_BYTES } from "./target.ts";
 import type { Echo, OverheadSpec } from "./target.ts";
 
@@ -14,8 +14,10 @@ export async function open(spec: OverheadSpec): Promise<Echo<Answered<PipeInput>
     batching_timeout: 0,
     max: 16,
   });
+  // How many rows there are cannot be told from an array of no bytes: their shape says it.
+  const nothing = Tensor.from(new Uint8Array(0), { shape: [1, 0] });
   return {
-    send: (data) => models({ data }),
+    send: bytes === 0 ? () => models({ data: nothing }) : (data) => models({ data }),
     bytes: (input) => (input.result as Tensor | undefined)?.data as Uint8Array | undefined,
     counters: () => {
       const { batches, rows } = models.stats();
