@@ -74,8 +74,8 @@ async function needTools() {
   const [major, minor] = (/version (\d+)\.(\d+)/.exec(cmake.output) ?? []).slice(1).map(Number);
   const missing = [];
   if (cmake.status !== 0) missing.push("CMake");
-  else if (major < 3 || (major === 3 && minor < 21))
-    missing.push(`CMake 3.21 or later (found ${major}.${minor})`);
+  else if (major < 3 || (major === 3 && minor < 20))
+    missing.push(`CMake 3.20 or later (found ${major}.${minor})`);
   const compilers = [process.env.CC, "cc", "gcc", "clang"].filter(Boolean);
   const found = await Promise.all(compilers.map(works));
   if (!found.includes(true)) missing.push("a C compiler");

@@ -2,22 +2,14 @@
 
 import { expect, it } from "vitest";
 import { loadNative } from "../../src/native/load.ts";
-
-type Runtime = "node" | "bun" | "deno";
-
-const bindings: Readonly<Record<Runtime, string>> = { node: "koffi", bun: "bun:ffi", deno: "deno" };
-
-function thisRuntime(): Runtime {
-  if (process.versions.bun !== undefined) return "bun";
-  return process.versions.deno === undefined ? "node" : "deno";
-}
+import { bindingOfThisRuntime, thisRuntime } from "./this-runtime.ts";
 
 it("runs in the runtime that was asked for", () => {
-  expect(thisRuntime()).toBe(process.env.TRTPIPE_TEST_RUNTIME ?? thisRuntime());
-  expect("Bun" in globalThis).toBe(thisRuntime() === "bun");
-  expect("Deno" in globalThis).toBe(thisRuntime() === "deno");
+  expect(thisRuntime).toBe(process.env.TRTPIPE_TEST_RUNTIME ?? thisRuntime);
+  expect("Bun" in globalThis).toBe(thisRuntime === "bun");
+  expect("Deno" in globalThis).toBe(thisRuntime === "deno");
 });
 
 it("calls the library with the runtime's own binding", () => {
-  expect(loadNative().binding).toBe(bindings[thisRuntime()]);
+  expect(loadNative().binding).toBe(bindingOfThisRuntime);
 });
