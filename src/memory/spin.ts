@@ -13,9 +13,12 @@ export class Spin {
     this.#expectedMs = this.#limitMs;
   }
 
-  /** How long to poll now, in ms: the limit while waits have lately been shorter than it, else 0. */
+  /**
+   * How long to poll now, in ms: the limit while waits have lately been shorter than twice that, else 0. Twice, because the
+   * other side's own waking is part of a wait: two sides that sleep see long waits only because both sleep.
+   */
   get budgetMs(): number {
-    return this.#expectedMs <= this.#limitMs ? this.#limitMs : 0;
+    return this.#expectedMs <= this.#limitMs * 2 ? this.#limitMs : 0;
   }
 
   /** A wait ended after `waitedMs`. Long waits count as a few limits only, so that a few short ones turn polling on again. */

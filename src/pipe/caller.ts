@@ -11,6 +11,7 @@ import type { Pool } from "../memory/pool.ts";
 import { Outcome, outcomeOf } from "../memory/slot.ts";
 import { Spin } from "../memory/spin.ts";
 import { failureOf } from "./failure.ts";
+import { isInFlight, markInFlight, unmarkInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
 import { ResultReader } from "./result.ts";
@@ -20,8 +21,8 @@ import type { Answered, PipeInput } from "./types.ts";
 
 /** Settling for longer than this gives the event loop a turn before it goes on. */
 const SETTLE_MS = 1;
-/** Published rows after which the bell is rung although the turn goes on, so that instances do not idle meanwhile. */
-const RING_EVERY = 64;
+/** Published rows after which the bell is rung at least, although the turn goes on: instances need not idle meanwhile. */
+const RING_EVERY_MIN = 8;
 
 type Resolve = (input: never) => void;
 
@@ -77,8 +78,12 @@ export class Caller {
   #ringScheduled = false;
   /** Slots from this one on were never used, so no done bit of theirs can be set. */
   #slotsUsed = 0;
-  /** Inputs in flight, to refuse the same object twice. */
-  readonly #inputs = new Set<object>();
+  /** The slots of a request of one row, while its result is read. */
+  readonly #oneSlot = new Int32Array(1);
+  readonly #ringEvery: number;
+  #requestsInFlight = 0;
+  #resolve: Resolve = () => {};
+  #reject: (error: unknown) => void = () => {};
   #failure: (() => Error) | null = null;
   #idle: (() => void)[] = [];
 
@@ -93,6 +98,7 @@ export class Caller {
     this.#requests = Array.from({ length: slots });
     this.#free = Int32Array.from({ length: slots }, (_, i) => slots - 1 - i);
     this.#freeCount = slots;
+    this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
     this.#writer = new InputWriter(options.spec, options.channel);
     this.#reader = new ResultReader(options.spec, options.channel, options.results);
     this.#bell = new Doorbell(options.channel, new Spin(options.spinUs), options.nowMs, {
@@ -106,7 +112,7 @@ export class Caller {
   }
 
   get requestsInFlight(): number {
-    return this.#inputs.size;
+    return this.#requestsInFlight;
   }
 
   get #inFlight(): number {
@@ -115,20 +121,27 @@ export class Caller {
 
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
   call<I extends PipeInput>(input: I): Promise<Answered<I>> {
-    return new Promise((resolve, reject) => {
-      try {
-        this.#submit(input, resolve as Resolve, reject);
-      } catch (error) {
-        reject(error);
-        return;
-      }
-      if (this.#unrung >= RING_EVERY) this.#ring();
-      else if (!this.#ringScheduled) {
-        this.#ringScheduled = true;
-        queueMicrotask(this.#endOfTurn);
-      }
-    });
+    const promise = new Promise<Answered<I>>(this.#keepResolvers);
+    const reject = this.#reject;
+    try {
+      this.#submit(input, this.#resolve, reject);
+    } catch (error) {
+      reject(error);
+      return promise;
+    }
+    if (!this.#ringScheduled) {
+      this.#ringScheduled = true;
+      queueMicrotask(this.#endOfTurn);
+    }
+    if (this.#unrung >= this.#ringEvery) this.#ring();
+    return promise;
   }
+
+  /** One executor for all promises: it runs before the constructor returns. */
+  readonly #keepResolvers = (resolve: unknown, reject: (error: unknown) => void): void => {
+    this.#resolve = resolve as Resolve;
+    this.#reject = reject;
+  };
 
   /** Runs one request and blocks the thread until it is answered. */
   sync<I extends PipeInput>(input: I): Answered<I> {
@@ -165,7 +178,6 @@ export class Caller {
     this.refuse(failure);
     for (const request of new Set(this.#requests)) if (request) this.#fail(request, failure());
     this.#requests.fill(undefined);
-    this.#inputs.clear();
     this.dismiss();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
@@ -187,7 +199,8 @@ export class Caller {
     const { rows } = this.#scratch;
     const slots = rows === 1 ? null : new Int32Array(rows);
     const request = new Request(input, rows, slots, resolve, reject);
-    this.#inputs.add(input);
+    markInFlight(input);
+    this.#requestsInFlight++;
     for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs);
     clearScratch(this.#scratch);
     this.#unrung += rows;
@@ -215,7 +228,7 @@ export class Caller {
     if (this.#failure !== null) throw this.#failure();
     if (this.#pool.gate !== Gate.open) throw new PipeClosedError();
     readRequest(input, this.#spec, this.#scratch);
-    if (this.#inputs.has(input)) {
+    if (isInFlight(input)) {
       throw new InputError("data", "an input that is not in flight", "the same object in two calls at once");
     }
     const { rows } = this.#scratch;
@@ -264,11 +277,14 @@ export class Caller {
     if (outcome !== Outcome.ok) request.error ??= failureOf(outcome, this.#channel.readText(slot));
     if (--request.left > 0) return;
     let result: PipeInput["result"];
-    if (request.error === null) result = this.#readResult(request, request.slots ?? [slot]);
+    if (request.error === null) {
+      this.#oneSlot[0] = slot;
+      result = this.#readResult(request, request.slots ?? this.#oneSlot);
+    }
     if (request.slots === null) this.#reuse(slot);
     else for (let row = request.rows - 1; row >= 0; row--) this.#reuse(request.slots[row]);
     if (result === undefined) return this.#fail(request, request.error!);
-    this.#inputs.delete(request.input);
+    this.#settled(request);
     request.input.result = result;
     this.counts.succeeded++;
     request.resolve(request.input as never);
@@ -290,8 +306,13 @@ export class Caller {
     this.#free[this.#freeCount++] = slot;
   }
 
+  #settled(request: Request): void {
+    unmarkInFlight(request.input);
+    this.#requestsInFlight--;
+  }
+
   #fail(request: Request, error: Error): void {
-    this.#inputs.delete(request.input);
+    this.#settled(request);
     this.counts.failed++;
     request.reject(error);
   }

@@ -94,7 +94,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     intraOpThreads: integer("intra_op_threads", 1, 1024, share),
     session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), "shared"),
     warmUp: integer("warm_up", 0, 1000, 1),
-    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 50),
+    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),

@@ -13,7 +13,6 @@ import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../
 import { Supervisor } from "../scheduler/supervise.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
-import { logToStderr } from "./log.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Log } from "./types.ts";
@@ -41,7 +40,7 @@ export class Owner {
   constructor(config: ParsedConfig, native: Native, url: URL) {
     this.#config = config;
     this.#native = native;
-    this.#log = config.log ?? logToStderr;
+    this.#log = config.log;
     this.#supervisor = new Supervisor(url, {
       startMessage: (instance) => this.#startMessage(this.loaded, instance),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),

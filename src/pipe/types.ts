@@ -39,7 +39,7 @@ export interface PipeConfig {
   session?: "shared" | "own";
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
   warm_up?: number | string;
-  /** Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 50. */
+  /** Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100. */
   spin_us?: number | string;
   /** Path of libonnxruntime. Default: `TRTPIPE_ONNXRUNTIME`, the npm package onnxruntime-node, the loader's path. */
   onnxruntime?: string;
