@@ -48,7 +48,7 @@ export async function buildLibrary(preset) {
   await needTools();
   const folder = at("build", preset);
   if (configuredElsewhere(folder)) rmSync(folder, { recursive: true });
-  if (!existsSync(join(folder, "CMakeCache.txt"))) {
+  if (!existsSync(join(folder, "Makefile"))) {
     await stepRun(`configuring the C library (${preset})`, "cmake", ["--preset", preset]);
   }
   const label = `building the C library (${preset})`;

@@ -42,11 +42,13 @@ it.each(["index.js", "worker.js"])("has all it needs in %s, but for the runtime'
 
 it("packs the code, its types, the C library and its header, and no sources or tests", () => {
   const npm = process.env.npm_execpath;
-  const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
-  const options = { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] } as const;
-  const printed = npm?.endsWith(".js")
-    ? execFileSync("node", [npm, ...args], options)
-    : execFileSync("npm", args, options);
+  const [command, first] = npm?.endsWith(".js") ? ["node", [npm]] : ["npm", []];
+  const args = [...first, "pack", "--dry-run", "--json", "--ignore-scripts"];
+  const printed = execFileSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   const [{ files }] = JSON.parse(printed) as [{ files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
   expect(paths).toContain(`prebuilds/${process.platform}-${process.arch}/libtrtpipe.so`);
