@@ -30,4 +30,6 @@ const configs: Options[] = [
   { ...shared, format: "cjs", shims: true, define: { __WORKER__: '"./worker.cjs"' } },
 ];
 
-export default defineConfig(configs);
+const config: ReturnType<typeof defineConfig> = defineConfig(configs);
+
+export default config;

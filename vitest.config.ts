@@ -1,6 +1,6 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type ViteUserConfig } from "vitest/config";
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   // The built package is imported as users import it, and run untransformed.
   resolve: { alias: { trtpipe: new URL("./dist/index.js", import.meta.url).pathname } },
   test: {
@@ -13,3 +13,5 @@ export default defineConfig({
     reporters: ["default", "./scripts/count-reporter.mjs"],
   },
 });
+
+export default config;

@@ -1,6 +1,7 @@
 /**
- * One clock for all threads. In Bun and Deno `performance.now()` starts anew in each Worker, so each thread measures once how
- * far its own is from the C library's monotonic clock; after that a reading costs no foreign call.
+ * One clock for all threads. In Bun and Deno `performance.now()` starts anew in each Worker, so each thread
+ * measures once how far its own is from the C library's monotonic clock; after that a reading costs no
+ * foreign call.
  */
 
 import type { Native } from "./library.ts";

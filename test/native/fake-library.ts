@@ -24,7 +24,8 @@ export function layoutSource(item: string, value: number): string {
   const cases = LAYOUT.map(
     ([name, right], index) => `case ${index}: return ${name === item ? value : right};`,
   );
-  const layout = `unsigned tp_layout(unsigned item) { switch (item) { ${cases.join(" ")} default: return -1; } }\n`;
+  const body = `switch (item) { ${cases.join(" ")} default: return -1; }`;
+  const layout = `unsigned tp_layout(unsigned item) { ${body} }\n`;
   const others = Object.keys(SYMBOLS).filter((name) => name !== "tp_abi_version" && name !== "tp_layout");
   const stubs = others.map((name) => `int ${name}(void) { return 0; }\n`);
   return [versionSource(TP_ABI_MAJOR, TP_ABI_MINOR), layout, ...stubs].join("");

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, ModelLoadError } from "../../src/errors.ts";
 import { BATCH_BYTES, TP_ABI_MAJOR, TP_ABI_MINOR } from "../../src/native/abi.ts";
 import { load, loadNative } from "../../src/native/load.ts";
-import { LIBRARY_FILE } from "../../src/native/locate.ts";
+import { LIBRARY_FILE, libraryPlaces } from "../../src/native/locate.ts";
 import { root } from "../tidy/sources.ts";
 import { compile, layoutSource, versionSource } from "./fake-library.ts";
 
@@ -106,8 +106,7 @@ describe("the handshake", () => {
   });
 });
 
-it("looks in the package's folders, and names the command that builds it, when nothing is there", async () => {
-  const { libraryPlaces } = await import("../../src/native/locate.ts");
+it("looks in the package's folders, and names the command that builds the library there", () => {
   delete process.env.TRTPIPE_LIB;
   const { paths, fix, source } = libraryPlaces("");
   expect(source).toBe("the package");
