@@ -1,5 +1,6 @@
 /** Which library is loaded, and what is said when none can be. */
 
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,6 +78,25 @@ describe("loadNative()", () => {
     expect(cause).toBeInstanceOf(Error);
     expect(message).toContain(`  ${path}: ${(cause as Error).message}\n`);
     expect(message).not.toContain("no such file");
+  });
+});
+
+describe("in Deno, whose flags allow each thing apart", () => {
+  const { path } = load();
+  const deno = (flags: string[]): string => {
+    const program = join(root, "node_modules", ".bin", "deno");
+    const args = ["run", "--no-prompt", "--quiet", ...flags, "test/native/load-once.ts", path];
+    return execFileSync(program, args, { cwd: root, encoding: "utf8" });
+  };
+
+  it("needs no more than the right to load this one library", () => {
+    expect(deno([`--allow-ffi=${path}`])).toBe("deno true\n");
+  });
+
+  it("names the flag when loading libraries is not allowed", () => {
+    expect(deno(["--allow-read", "--allow-env"])).toMatch(
+      /Requires ffi access[^]*\nTo fix it, run Deno with --allow-ffi\n$/,
+    );
   });
 });
 
