@@ -65,7 +65,7 @@ function configuredElsewhere(folder) {
 
 const INSTALL = `
   Debian, Ubuntu:  sudo apt-get install cmake make gcc libc6-dev
-  Fedora:          sudo dnf install cmake make gcc glibc-devel
+  Fedora:          sudo dnf install cmake make gcc glibc-devel libasan libubsan libtsan
   macOS:           xcode-select --install, and cmake from https://cmake.org/download or Homebrew`;
 
 async function needTools() {

@@ -88,8 +88,8 @@ function nativeStages() {
 async function runCtest(preset) {
   const folder = mkdtempSync(join(tmpdir(), "trtpipe-ctest-"));
   const report = join(folder, "report.xml");
-  const args = ["--preset", preset, "--output-on-failure", "--output-junit", report];
-  const { status, output } = await run("ctest", args, { limitS: 300 });
+  const args = ["--preset", preset, "--parallel", "2", "--output-on-failure", "--output-junit", report];
+  const { status, output } = await run("ctest", args, { limitS: 400 });
   const count = ctestCount(report);
   rmSync(folder, { recursive: true });
   if (count.passed + count.failed === 0 || (status !== 0 && count.failed === 0)) count.failed += 1;
