@@ -29,7 +29,7 @@ interface Run {
   fallback: string | null;
 }
 
-/** Loads the model, lets the clients ask, and closes. `say` is given each part of the report when it is known. */
+/** Loads the model, lets the clients ask, and closes. `say` gets each part of the report when it is known. */
 async function runReference({ clients, seconds }: Options, say: (text: string) => void): Promise<Run> {
   say(`${headingText(config)}\n`);
   const model = await step("writing the model", (tick) => ensureModel("resnet18", undefined, tick));
