@@ -94,6 +94,10 @@ const SPACE = /[ \t\r\n]*/y;
 const WORD = /[A-Za-z_][A-Za-z0-9_]*/y;
 const VALUE = /[^,()[\]\x00-\x1f\x7f-\uffff]*/y;
 
+const NO_ARGS: Readonly<Record<string, string>> = Object.freeze(
+  Object.create(null) as Record<string, string>,
+);
+
 /** A place in the text that only moves forward. */
 class Reader {
   readonly #text: string;
@@ -107,7 +111,7 @@ class Reader {
 
   /** Arguments and name of a node. */
   readHead(): OpenExpression {
-    const args = this.take("(") ? this.#readArgs() : noArgs();
+    const args = this.take("(") ? this.#readArgs() : NO_ARGS;
     this.#skip(SPACE);
     const position = this.#at;
     return { name: this.#readWord("a backend's name"), args, children: [], position };
@@ -137,7 +141,7 @@ class Reader {
   }
 
   #readArgs(): Record<string, string> {
-    const args = noArgs();
+    const args = Object.create(null) as Record<string, string>;
     do {
       this.#skip(SPACE);
       const from = this.#at;
@@ -164,8 +168,4 @@ class Reader {
     this.#at += found.length;
     return found;
   }
-}
-
-function noArgs(): Record<string, string> {
-  return Object.create(null) as Record<string, string>;
 }
