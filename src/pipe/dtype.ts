@@ -28,6 +28,7 @@ export type TensorData = Carriers[Dtype];
 
 /** Makes a carrier with `length` elements, or a view of a buffer. */
 export interface CarrierConstructor {
+  readonly prototype: TensorData;
   new (length: number): TensorData;
   new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): TensorData;
 }

@@ -5,7 +5,7 @@ import { MAX_RANK } from "../native/abi.ts";
 import { dtypes } from "./dtype.ts";
 import type { DtypeInfo, TensorData } from "./dtype.ts";
 import { bfloat16Bits, float16Bits } from "./half.ts";
-import { showShape } from "./shape.ts";
+import { showCount, showShape } from "./shape.ts";
 import type { Dtype } from "./types.ts";
 
 /**
@@ -30,7 +30,7 @@ export function flatten(list: readonly unknown[]): FlatList {
   const values: unknown[] = [];
   const walk = (part: readonly unknown[], depth: number, path: string): void => {
     if (part.length !== shape[depth]) {
-      throw new InputError("data", `${shape[depth]} elements in data${path}`, `${part.length}`);
+      throw new InputError("data", `${showCount(shape[depth])} in data${path}`, `${part.length}`);
     }
     const innermost = depth === shape.length - 1;
     for (let i = 0; i < shape[depth]; i++) {
@@ -94,6 +94,5 @@ function describeValues(dtype: Dtype): string {
 /** InputError unless the shape has as many elements as there are. */
 export function checkElements(input: string, shape: readonly number[], wanted: number, got: number): void {
   if (wanted === got) return;
-  const elements = wanted === 1 ? "1 element" : `${wanted} elements`;
-  throw new InputError(input, `${elements} for shape ${showShape(shape)}`, `${got}`);
+  throw new InputError(input, `${showCount(wanted)} for shape ${showShape(shape)}`, `${got}`);
 }

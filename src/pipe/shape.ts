@@ -11,6 +11,16 @@ export function showShape(shape: readonly (number | string)[]): string {
   return `[${shape.join(", ")}]`;
 }
 
+/** `1 element`, `6 elements` */
+export function showCount(elements: number): string {
+  return elements === 1 ? "1 element" : `${elements} elements`;
+}
+
+/** `1 row`, `4 rows` */
+export function showRows(rows: number): string {
+  return rows === 1 ? "1 row" : `${rows} rows`;
+}
+
 /** Elements of a tensor of this shape; more than 2^53 - 1 is not exact, but larger than 2^53 - 1. */
 export function elementsOf(shape: readonly number[]): number {
   let elements = 1;
