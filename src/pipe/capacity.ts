@@ -3,6 +3,7 @@
 import { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
 import type { ParsedConfig } from "./config.ts";
+import { showRows } from "./shape.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -43,7 +44,7 @@ export function queueSlots({ maxQueue, max }: ParsedConfig, slotBytes: number, m
     });
   }
   if (slots < maxRows) {
-    throw new ConfigError("max_queue", slots, `at least the largest batch, which is ${maxRows} rows`);
+    throw new ConfigError("max_queue", slots, `at least the largest batch, which is ${showRows(maxRows)}`);
   }
   const bytes = slots * slotBytes;
   if (bytes <= PAYLOAD_BYTES_MAX) return slots;

@@ -5,7 +5,7 @@
 
 import { ConfigError } from "../errors.ts";
 import { MAX_RANK, MAX_TENSORS } from "../native/abi.ts";
-import { DIM_MAX } from "./shape.ts";
+import { DIM_MAX, showRows } from "./shape.ts";
 
 /** `max` or `min`: a number of rows, or full shapes. */
 export interface Limit {
@@ -113,7 +113,7 @@ export function checkMinMax(min: Limit, max: Limit): void {
     throw refuse("min", min.given, expected);
   };
   if (min.rows !== null && max.rows !== null && min.rows > max.rows)
-    fail(`at most max, which is ${max.rows} rows`);
+    fail(`at most max, which is ${showRows(max.rows)}`);
   if (min.shapes === null) return;
   if (max.shapes === null) return fail("a number of rows, or max as full shapes too");
   const fits =

@@ -20,6 +20,7 @@ import {
 import type { Limit } from "./config-values.ts";
 import { logToStderr } from "./log.ts";
 import type { Log, PipeConfig } from "./types.ts";
+import { showRows } from "./shape.ts";
 import { lengthOf, tagOf } from "./views.ts";
 
 /** A checked configuration. What depends on the model and was not given is null. */
@@ -197,7 +198,7 @@ function isUrl(field: string, value: unknown): value is URL {
 function readQueue(field: string, value: unknown, max: Limit | null): number {
   const queue = readInteger(field, value, 1, SLOT_LIMIT);
   if (max === null || max.rows === null || queue >= max.rows) return queue;
-  throw refuse(field, value, `at least max, which is ${max.rows} rows`);
+  throw refuse(field, value, `at least max, which is ${showRows(max.rows)}`);
 }
 
 function readLog(field: string, value: unknown): Log {

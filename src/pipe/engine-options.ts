@@ -47,7 +47,7 @@ function readDtype(field: string, text: string): string {
 
 /** An item shape, `3x224x224`; empty for a scalar, -1 for an open dimension. */
 function readShape(field: string, text: string): string {
-  const dims = text === "" ? [] : parseDims(text.replaceAll("-1", "1"));
+  const dims = text === "" ? [] : parseDims(text.replaceAll(/(?<=^|x)-1(?=x|$)/g, "0"));
   if (dims !== undefined && dims.length < MAX_RANK) return text;
   throw refuse(field, text, `an item shape of at most ${MAX_RANK - 1} dimensions such as "3x224x224"`);
 }

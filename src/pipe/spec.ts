@@ -13,7 +13,7 @@ import type { Limit } from "./config-values.ts";
 import { readDescription } from "./describe-model.ts";
 import type { ModelDescription, TensorDescription } from "./describe-model.ts";
 import { dtypes } from "./dtype.ts";
-import { elementsOf, showShape } from "./shape.ts";
+import { elementsOf, showRows, showShape } from "./shape.ts";
 import type { TensorSpec } from "./types.ts";
 
 /** Shapes that may wait side by side in one pipe when inner dimensions are open. */
@@ -161,13 +161,13 @@ function largestBatch(model: ModelDescription, max: Limit | null, path: string):
     batch === "fixed"
       ? `dimension 0 of input "${model.inputs[0].name}" is ${batchSize}`
       : "its inputs and outputs have no common first dimension to join batches along";
-  throw new ModelLoadError(path, "parse", `Cannot use model ${path}: max is ${asked} rows, but ${why}`);
+  throw new ModelLoadError(path, "parse", `Cannot use model ${path}: max is ${showRows(asked)}, but ${why}`);
 }
 
 function smallestBatch(model: ModelDescription, min: Limit | null, maxRows: number): number {
   const rows = askedRows("min", model, min) ?? 1;
   if (rows <= maxRows) return rows;
-  throw new ConfigError("min", min!.given, `at most the largest batch, which is ${maxRows} rows`);
+  throw new ConfigError("min", min!.given, `at most the largest batch, which is ${showRows(maxRows)}`);
 }
 
 /** Rows that `max` or `min` asks for; full shapes of a model without a batch dimension ask for none. */
