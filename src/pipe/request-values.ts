@@ -84,7 +84,7 @@ function readRecord(data: unknown, spec: ModelSpec, values: RequestValue[]): voi
   }
   inputs.forEach(({ name }, k) => {
     if (!keys.includes(name)) {
-      throw new InputError(name, `a value for each of ${namesOf(spec)}`, "none");
+      throw new InputError(name, `a value for each of ${namesOf(spec)}`, `none in ${showSafely(data)}`);
     }
     readValue((data as Record<string, unknown>)[name], name, values[k]);
   });

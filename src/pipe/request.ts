@@ -1,5 +1,5 @@
 /**
- * Reads a request: `input.data` becomes sources that can be copied row by row into slots. Whatever is wrong
+ * Reads a request: `input.data` becomes sources whose rows can be copied into slots. Whatever is wrong
  * is an InputError, and nothing here takes a slot.
  */
 
@@ -8,7 +8,7 @@ import { dtypes, isDtype, showDtype } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import { asInputError, readData, readValues } from "./request-values.ts";
 import type { RequestValue } from "./request-values.ts";
-import { showShape } from "./shape.ts";
+import { showCount, showRows, showShape } from "./shape.ts";
 import type { InputSpec, ModelSpec } from "./spec.ts";
 import { checkCarrier } from "./tensor.ts";
 import { bufferOf, byteOffsetOf, lengthOf, mayGrow, showSafely, tagOf } from "./views.ts";
@@ -26,10 +26,14 @@ export interface RequestScratch {
   /** The open dimensions of all inputs, in the order of the inputs and their dimensions. */
   readonly dims: number[];
   readonly values: RequestValue[];
+  /** Whether `values` is being written: the caller's code may run meanwhile. */
+  reading: boolean;
 }
 
+const NOTHING = new Uint8Array(0);
+
 export function newScratch(): RequestScratch {
-  return { rows: 0, sources: [], elements: [], dims: [], values: [] };
+  return { rows: 0, sources: [], elements: [], dims: [], values: [], reading: false };
 }
 
 /**
@@ -38,91 +42,99 @@ export function newScratch(): RequestScratch {
  */
 export function readRequest(input: unknown, spec: ModelSpec, scratch: RequestScratch): void {
   const { only } = spec;
+  const nested = scratch.reading;
+  // A getter may itself make a request: that one must not write over what was read so far.
+  const values = nested ? [] : scratch.values;
   try {
     const data = readData(input);
-    if (only !== null && tagOf(data) === only.tag && readBare(data as TensorData, only, spec, scratch))
-      return;
-    readValues(data, spec, scratch.values);
+    if (only !== null && tagOf(data) === only.tag && readBare(data as object, only, spec, scratch)) return;
+    scratch.reading = true;
+    readValues(data, spec, values);
   } catch (error) {
     throw asInputError(error);
+  } finally {
+    scratch.reading = nested;
   }
-  // From here on none of the caller's code runs.
+  checkValues(spec, values, scratch);
+}
+
+/** Checks what was read for all inputs and writes the scratch. None of the caller's code runs meanwhile. */
+function checkValues(spec: ModelSpec, values: readonly RequestValue[], scratch: RequestScratch): void {
   let openDims = 0;
   for (let k = 0; k < spec.inputs.length; k++) {
-    const rows = checkValue(spec, k, scratch);
-    const value = scratch.values[k];
+    const value = values[k];
+    const rows = checkValue(spec, k, value, scratch);
     const first = spec.batch === "none" ? 0 : 1;
     for (const d of spec.inputs[k].open) scratch.dims[openDims++] = value.dims[first + d] as number;
     if (k > 0 && rows !== scratch.rows) {
-      const expected = `${count(scratch.rows)} as in "${spec.inputs[0].name}"`;
-      throw new InputError(spec.inputs[k].name, expected, count(rows));
+      const expected = `${showRows(scratch.rows)} as in "${spec.inputs[0].name}"`;
+      throw new InputError(spec.inputs[k].name, expected, showRows(rows));
     }
     scratch.rows = rows;
-    value.view = undefined;
   }
 }
 
-/** Copies one row of input `k` to `target`, which has exactly the row's bytes. */
-export function copyRow(scratch: RequestScratch, k: number, row: number, target: Uint8Array): void {
-  const source = scratch.sources[k];
-  const bytes = scratch.elements[k] * source.BYTES_PER_ELEMENT;
-  target.set(new Uint8Array(bufferOf(source), byteOffsetOf(source) + row * bytes, bytes));
-}
-
 /** Forgets the caller's data, which would otherwise be kept until the next request. */
-export function clearScratch(scratch: RequestScratch): void {
-  scratch.sources.length = 0;
+export function clearScratch({ sources }: RequestScratch): void {
+  for (let k = 0; k < sources.length; k++) sources[k] = NOTHING;
 }
 
 /**
  * The common case, a typed array for the only input: false leaves it to the full checks, and to their error
  * texts.
  */
-function readBare(data: TensorData, input: InputSpec, spec: ModelSpec, scratch: RequestScratch): boolean {
+function readBare(data: object, input: InputSpec, spec: ModelSpec, scratch: RequestScratch): boolean {
   const rows = lengthOf(data) / input.itemElements;
-  if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows)) || mayGrow(data)) return false;
+  if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows)) || !isPlain(data, input))
+    return false;
   scratch.rows = rows;
   scratch.sources[0] = data;
   scratch.elements[0] = input.itemElements;
   return true;
 }
 
+/** Whether a carrier of an input's dtype keeps its length, and has the built-in methods. */
+function isPlain(carrier: object, { dtype }: InputSpec): carrier is TensorData {
+  return Object.getPrototypeOf(carrier) === dtypes[dtype].carrier.prototype && !mayGrow(carrier);
+}
+
 /** Checks what came for input `k`, writes its source and elements, and returns its rows. */
-function checkValue(spec: ModelSpec, k: number, scratch: RequestScratch): number {
+function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: RequestScratch): number {
   const input = spec.inputs[k];
-  const value = scratch.values[k];
   if (value.rank >= 0 && value.dtype !== input.dtype) {
     const got = isDtype(value.dtype) ? `a Tensor of ${value.dtype}` : `dtype ${showSafely(value.dtype)}`;
     throw new InputError(input.name, showDtype(input.dtype), got);
   }
-  const carrier = checkCarrier(value.view, input.dtype, input.name);
+  const { view } = value;
+  value.view = undefined;
+  const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
-  const rows = value.rank === -1 ? bareRows(spec, input, length, value.view) : shapedRows(spec, input, value);
+  const rows = value.rank === -1 ? bareRows(spec, input, length, view) : shapedRows(spec, input, value);
   checkRows(spec, input, rows);
   const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
   if (length !== rows * elements) {
     const shape = showShape(value.dims.slice(0, value.rank) as number[]);
-    throw new InputError(input.name, `${rows * elements} elements for shape ${shape}`, showSafely(carrier));
+    throw new InputError(input.name, `${showCount(rows * elements)} for shape ${shape}`, showSafely(carrier));
   }
   // The length was read once: what another thread makes longer is seen only as far as it was checked.
-  scratch.sources[k] = mayGrow(carrier)
-    ? new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length)
-    : carrier;
+  scratch.sources[k] = isPlain(carrier, input)
+    ? carrier
+    : new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length);
   scratch.elements[k] = elements;
   return rows;
 }
 
 /** Rows of a bare typed array, whose shape follows from the model. */
 function bareRows(spec: ModelSpec, input: InputSpec, length: number, view: unknown): number {
-  const expected = expectedShape(spec, input);
   const { itemElements: item, name } = input;
+  const rows = length / item;
+  if (item > 0 && Number.isInteger(rows) && (spec.batch !== "none" || rows === 1)) return rows;
+  const expected = expectedShape(spec, input);
   if (item <= 0) {
     const why = item === 0 ? "an item has no elements" : "the model leaves dimensions open";
     throw new InputError(name, `a Tensor of shape ${expected}, because ${why}`, `a bare ${showSafely(view)}`);
   }
-  const rows = length / item;
-  if (Number.isInteger(rows) && (spec.batch !== "none" || rows === 1)) return rows;
-  const elements = spec.batch === "none" ? `${item} elements` : `a multiple of ${item} elements`;
+  const elements = spec.batch === "none" ? showCount(item) : `a multiple of ${showCount(item)}`;
   throw new InputError(name, `${elements} for shape ${expected}`, showSafely(view));
 }
 
@@ -155,7 +167,7 @@ function isOneItem({ smallest, largest }: InputSpec, dims: readonly number[]): b
 function checkRows(spec: ModelSpec, { name }: InputSpec, rows: number): void {
   if (rows === 0) throw new InputError(name, "at least 1 row", "0 rows");
   if (rows > spec.requestRows)
-    throw new InputError(name, `at most max_queue, ${count(spec.requestRows)}`, count(rows));
+    throw new InputError(name, `at most max_queue, ${showRows(spec.requestRows)}`, showRows(rows));
 }
 
 function itemElements(spec: ModelSpec, value: RequestValue): number {
@@ -168,8 +180,4 @@ function itemElements(spec: ModelSpec, value: RequestValue): number {
 function expectedShape({ batch }: ModelSpec, { smallest, largest }: InputSpec): string {
   const item = largest.map((dim, d) => (dim === smallest[d] ? dim : `${smallest[d]}..${dim}`));
   return showShape(batch === "none" ? item : ["rows", ...item]);
-}
-
-function count(rows: number): string {
-  return rows === 1 ? "1 row" : `${rows} rows`;
 }
