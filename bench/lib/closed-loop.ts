@@ -130,6 +130,8 @@ class Window {
   }
 
   result(): Measured {
+    // The last answer may have come just before the end, and nobody asked again.
+    if (!this.#measured && this.#begun) this.#end(performance.now(), this.#begun);
     if (!this.#measured) throw new Error("Cannot measure: no answer came after the warm-up");
     return { ...this.#measured, wrong: this.#wrong };
   }
