@@ -1,6 +1,6 @@
 /** The report of examples/reference.ts, for people. */
 
-import { relative } from "node:path";
+import { relative, sep } from "node:path";
 import type { PipeConfig, PipeDescription } from "trtpipe";
 import type { Answer } from "./answers.ts";
 import type { Load } from "./clients.ts";
@@ -9,10 +9,12 @@ import { field, figure, histogram, wrap } from "./text.ts";
 /** Characters of a path beside its name. */
 const PATH = 67;
 
-/** A path as seen from here; of a long one only the end. */
+/** A path as seen from here; of a long one only the last folders that fit. */
 function pathText(path: string): string {
-  const text = relative(process.cwd(), path);
-  return text.length > PATH ? `...${text.slice(3 - PATH)}` : text;
+  const parts = relative(process.cwd(), path).split(sep);
+  let text = parts.pop()!;
+  while (parts.length > 0 && `${parts.at(-1)}/${text}`.length <= PATH - 4) text = `${parts.pop()}/${text}`;
+  return parts.length > 0 ? `.../${text}` : text;
 }
 
 export function headingText({ backend, instance_num, batching_timeout, max }: PipeConfig): string {
@@ -38,7 +40,8 @@ export function ranText(description: PipeDescription, clients: number): string {
     field("engine", `${engine}, ${instanceNum} instances x ${threads}, ${sessions}`),
     field("library", pathText(engineLibrary)),
     field("weights", "seeded, not trained: ResNet18's work, but not its answers"),
-    field("clients", `${clients} at once; each sends a photo (1x3x224x224 float32), waits, sends again`),
+    field("input", "float32 1x3x224x224 of a photo"),
+    field("clients", `${clients} at once; each sends one, waits for the answer, sends the next`),
   ].join("\n");
 }
 
