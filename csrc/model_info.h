@@ -15,8 +15,8 @@ bool tp_item_bytes(int32_t dtype, int32_t rank, const int64_t *dims, uint64_t *b
 int32_t tp_model_info_finish(tp_model_info *info);
 
 /*
- * Whether tensor k, an output of this full shape, has one item for each of `run_rows` rows: TP_OK or TP_ERR_SPLIT.
- * Without a batch dimension everything does.
+ * Whether tensor k, an output of this full shape, has one item for each of `run_rows` rows: TP_OK or
+ * TP_ERR_SPLIT. Without a batch dimension everything does.
  */
 int32_t tp_check_rows(const tp_model_info *info, uint32_t k, uint32_t run_rows, int32_t rank,
                       const int64_t *dims);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loader.h"
@@ -32,8 +33,18 @@ int32_t tp_ort_check(const tp_ort *ort, OrtStatus *failed, int32_t status, const
   return tp_fail(status, "%s: %.*s", doing, (int)length, text);
 }
 
+/*
+ * From 1.30 on, an environment of ONNX Runtime on Linux reports to its maker: a thread, a database in the
+ * user's cache folder, a log in /tmp, and a queue that grows with each failed run. This variable is the only
+ * way to stop it; a value that the user has set is left alone. Changing the environment is not safe while
+ * other threads read it; this is done once in a process, and the first change that a process makes leaves the
+ * old environment readable.
+ */
+static void keep_quiet(void) { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+
 static int32_t make_environment(void) {
   tp_ort *ort = &process_ort;
+  keep_quiet();
   /* Everything that it would log it also returns, and stderr belongs to the user. */
   int32_t status = tp_ort_check(ort, ort->CreateEnv(ORT_LOG_FATAL, "trtpipe", &ort->env), TP_ERR_LIBRARY,
                                 "cannot start ONNX Runtime");

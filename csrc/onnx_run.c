@@ -1,4 +1,4 @@
-/* Running one batch in ONNX Runtime: over memory of ours where sizes are known, over its own where they are not. */
+/* Running one batch in ONNX Runtime, in memory of ours where sizes are known, in its own where not. */
 #include <string.h>
 
 #include "memory.h"
@@ -195,8 +195,8 @@ int32_t tp_onnx_run(void *instance, tp_run *run) {
   OrtStatus *failed = NULL;
   int32_t status = run_session(x, run, false, &failed);
   if (status != TP_OK || failed == NULL) return status;
-  /* An output that is not as the model says does not fit the memory it was given. A second run, without, tells
-     what shape it has; for any other failure it costs what the failed batch cost. */
+  /* An output that is not as the model says does not fit the memory it was given. A second run, without that,
+     tells what shape it has; for any other failure it costs what the failed batch cost. */
   if (strstr(x->ort->GetErrorMessage(failed), "shape") != NULL) {
     x->ort->ReleaseStatus(failed);
     status = run_session(x, run, true, &failed);

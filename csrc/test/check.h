@@ -1,4 +1,4 @@
-/* Assertions of the C tests: a test prints what differs and ends the process with 1. 77 says that it was skipped. */
+/* Assertions of the C tests: a test prints what differs and ends the process with 1; 77: it was skipped. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../include/trtpipe.h"
 
@@ -54,6 +55,11 @@ static inline const char *last_error(void) {
     CHECK_EQUAL(status, call);          \
     CHECK_ERROR(part);                  \
   } while (0)
+
+static inline void sleep_us(uint32_t us) {
+  struct timespec time = {us / 1000000, us % 1000000 * 1000};
+  nanosleep(&time, NULL);
+}
 
 /* Seeded numbers, the same in every run; the seed is printed where a test fails. */
 static inline uint32_t next_random(uint64_t *state) {

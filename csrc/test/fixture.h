@@ -26,7 +26,7 @@ int32_t open_onnx(const char *options, const void *bytes, size_t byte_count, uin
 /* Ends the test as skipped if there is no ONNX Runtime to test with. */
 void need_onnxruntime(void);
 
-/* Makes an instance of a model with these strides, FIXTURE_CHANNELS callers of FIXTURE_SLOTS slots, and binds all. */
+/* Makes an instance with these strides and FIXTURE_CHANNELS callers of FIXTURE_SLOTS slots, and binds all. */
 fixture make_fixture(uint32_t model, uint32_t max_rows, uint32_t min_rows, uint32_t tensors,
                      const uint64_t *strides);
 /* Destroys the instance, and frees the callers' memory. The model stays open. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put(bytes *to, const void *from, size_t length) {
+static void put(byte_buffer *to, const void *from, size_t length) {
   if (to->length + length > to->cap) {
     to->cap = (to->length + length) * 2 + 64;
     to->data = realloc(to->data, to->cap);
@@ -13,7 +13,7 @@ static void put(bytes *to, const void *from, size_t length) {
   to->length += length;
 }
 
-static void put_varint(bytes *to, uint64_t value) {
+static void put_varint(byte_buffer *to, uint64_t value) {
   do {
     uint8_t byte = (uint8_t)((value & 0x7F) | (value > 0x7F ? 0x80 : 0));
     put(to, &byte, 1);
@@ -21,31 +21,33 @@ static void put_varint(bytes *to, uint64_t value) {
   } while (value > 0);
 }
 
-static void put_number(bytes *to, uint32_t field, int64_t value) {
+static void put_number(byte_buffer *to, uint32_t field, int64_t value) {
   put_varint(to, field << 3);
   put_varint(to, (uint64_t)value);
 }
 
-static void put_data(bytes *to, uint32_t field, const void *data, size_t length) {
+static void put_data(byte_buffer *to, uint32_t field, const void *data, size_t length) {
   put_varint(to, field << 3 | 2);
   put_varint(to, length);
   put(to, data, length);
 }
 
-static void put_text(bytes *to, uint32_t field, const char *text) { put_data(to, field, text, strlen(text)); }
-
-/* Ends a message: it becomes a field of another. */
-static void put_message(bytes *to, uint32_t field, bytes *message) {
-  put_data(to, field, message->data, message->length);
-  free(message->data);
-  *message = (bytes){0};
+static void put_text(byte_buffer *to, uint32_t field, const char *text) {
+  put_data(to, field, text, strlen(text));
 }
 
-static bytes tensor_type(int dtype, int rank, const int64_t *dims) {
-  bytes tensor = {0}, shape = {0};
+/* Ends a message: it becomes a field of another. */
+static void put_message(byte_buffer *to, uint32_t field, byte_buffer *message) {
+  put_data(to, field, message->data, message->length);
+  free(message->data);
+  *message = (byte_buffer){0};
+}
+
+static byte_buffer tensor_type(int dtype, int rank, const int64_t *dims) {
+  byte_buffer tensor = {0}, shape = {0};
   put_number(&tensor, 1, dtype);
   for (int d = 0; d < rank; d++) {
-    bytes dim = {0};
+    byte_buffer dim = {0};
     if (dims[d] >= 0) put_number(&dim, 1, dims[d]);
     put_message(&shape, 1, &dim);
   }
@@ -53,8 +55,9 @@ static bytes tensor_type(int dtype, int rank, const int64_t *dims) {
   return tensor;
 }
 
-static void value_info(onnx_writer *w, uint32_t field, const char *name, uint32_t kind, bytes *type_value) {
-  bytes info = {0}, type = {0};
+static void value_info(onnx_writer *w, uint32_t field, const char *name, uint32_t kind,
+                       byte_buffer *type_value) {
+  byte_buffer info = {0}, type = {0};
   put_text(&info, 1, name);
   put_message(&type, kind, type_value);
   put_message(&info, 2, &type);
@@ -62,17 +65,17 @@ static void value_info(onnx_writer *w, uint32_t field, const char *name, uint32_
 }
 
 void onnx_input(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims) {
-  bytes tensor = tensor_type(dtype, rank, dims);
+  byte_buffer tensor = tensor_type(dtype, rank, dims);
   value_info(w, 11, name, 1, &tensor);
 }
 
 void onnx_output(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims) {
-  bytes tensor = tensor_type(dtype, rank, dims);
+  byte_buffer tensor = tensor_type(dtype, rank, dims);
   value_info(w, 12, name, 1, &tensor);
 }
 
 void onnx_sequence(onnx_writer *w, int output, const char *name, int dtype) {
-  bytes tensor = tensor_type(dtype, NO_SHAPE, NULL), element = {0}, sequence = {0};
+  byte_buffer tensor = tensor_type(dtype, NO_SHAPE, NULL), element = {0}, sequence = {0};
   put_message(&element, 1, &tensor);
   put_message(&sequence, 1, &element);
   value_info(w, output ? 12 : 11, name, 4, &sequence);
@@ -80,7 +83,7 @@ void onnx_sequence(onnx_writer *w, int output, const char *name, int dtype) {
 
 void onnx_initializer(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims,
                       const void *data, size_t data_bytes) {
-  bytes tensor = {0};
+  byte_buffer tensor = {0};
   for (int d = 0; d < rank; d++) put_number(&tensor, 1, dims[d]);
   put_number(&tensor, 2, dtype);
   put_text(&tensor, 8, name);
@@ -88,7 +91,20 @@ void onnx_initializer(onnx_writer *w, const char *name, int dtype, int rank, con
   put_message(&w->graph, 5, &tensor);
 }
 
-static void put_names(bytes *to, uint32_t field, const char *names) {
+void onnx_external(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims,
+                   const char *file) {
+  byte_buffer tensor = {0}, location = {0};
+  for (int d = 0; d < rank; d++) put_number(&tensor, 1, dims[d]);
+  put_number(&tensor, 2, dtype);
+  put_text(&tensor, 8, name);
+  put_text(&location, 1, "location");
+  put_text(&location, 2, file);
+  put_message(&tensor, 13, &location);
+  put_number(&tensor, 14, 1);
+  put_message(&w->graph, 5, &tensor);
+}
+
+static void put_names(byte_buffer *to, uint32_t field, const char *names) {
   while (*names != '\0') {
     size_t length = strcspn(names, " ");
     put_data(to, field, names, length);
@@ -96,29 +112,29 @@ static void put_names(bytes *to, uint32_t field, const char *names) {
   }
 }
 
-static bytes node_of(const char *op, const char *inputs, const char *outputs) {
-  bytes node = {0};
+static byte_buffer node_of(const char *op, const char *inputs, const char *outputs) {
+  byte_buffer node = {0};
   put_names(&node, 1, inputs);
   put_names(&node, 2, outputs);
   put_text(&node, 4, op);
   return node;
 }
 
-static bytes attribute_of(const char *name, int type) {
-  bytes attribute = {0};
+static byte_buffer attribute_of(const char *name, int type) {
+  byte_buffer attribute = {0};
   put_text(&attribute, 1, name);
   put_number(&attribute, 20, type);
   return attribute;
 }
 
 void onnx_node(onnx_writer *w, const char *op, const char *inputs, const char *outputs) {
-  bytes node = node_of(op, inputs, outputs);
+  byte_buffer node = node_of(op, inputs, outputs);
   put_message(&w->graph, 1, &node);
 }
 
 void onnx_node_int(onnx_writer *w, const char *op, const char *inputs, const char *outputs, const char *name,
                    int64_t value) {
-  bytes node = node_of(op, inputs, outputs), attribute = attribute_of(name, 2);
+  byte_buffer node = node_of(op, inputs, outputs), attribute = attribute_of(name, 2);
   put_number(&attribute, 3, value);
   put_message(&node, 5, &attribute);
   put_message(&w->graph, 1, &node);
@@ -126,7 +142,7 @@ void onnx_node_int(onnx_writer *w, const char *op, const char *inputs, const cha
 
 void onnx_node_ints(onnx_writer *w, const char *op, const char *inputs, const char *outputs, const char *name,
                     int count, const int64_t *values) {
-  bytes node = node_of(op, inputs, outputs), attribute = attribute_of(name, 7);
+  byte_buffer node = node_of(op, inputs, outputs), attribute = attribute_of(name, 7);
   for (int i = 0; i < count; i++) put_number(&attribute, 8, values[i]);
   put_message(&node, 5, &attribute);
   put_message(&w->graph, 1, &node);
@@ -134,9 +150,9 @@ void onnx_node_ints(onnx_writer *w, const char *op, const char *inputs, const ch
 
 void onnx_node_graphs(onnx_writer *w, const char *op, const char *inputs, const char *outputs, int count,
                       const char *const *attributes, onnx_writer *graphs) {
-  bytes node = node_of(op, inputs, outputs);
+  byte_buffer node = node_of(op, inputs, outputs);
   for (int i = 0; i < count; i++) {
-    bytes attribute = attribute_of(attributes[i], 5);
+    byte_buffer attribute = attribute_of(attributes[i], 5);
     put_text(&graphs[i].graph, 2, attributes[i]);
     put_message(&attribute, 6, &graphs[i].graph);
     put_message(&node, 5, &attribute);
@@ -145,7 +161,7 @@ void onnx_node_graphs(onnx_writer *w, const char *op, const char *inputs, const 
 }
 
 void onnx_finish(onnx_writer *w) {
-  bytes opset = {0};
+  byte_buffer opset = {0};
   put_text(&w->graph, 2, "test");
   put_number(&w->model, 1, 8);
   put_message(&w->model, 7, &w->graph);

@@ -5,15 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct bytes {
+typedef struct byte_buffer {
   uint8_t *data;
   size_t length, cap;
-} bytes;
+} byte_buffer;
 
 /* A model in the making. Start with {0}; give it to onnx_free at the end. */
 typedef struct onnx_writer {
-  bytes graph;
-  bytes model; /* complete after onnx_finish */
+  byte_buffer graph;
+  byte_buffer model; /* complete after onnx_finish */
 } onnx_writer;
 
 #define NO_SHAPE (-1)
@@ -25,6 +25,10 @@ void onnx_output(onnx_writer *w, const char *name, int dtype, int rank, const in
 void onnx_sequence(onnx_writer *w, int output, const char *name, int dtype);
 void onnx_initializer(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims,
                       const void *data, size_t data_bytes);
+
+/* An initializer whose data is in a file beside the model's. */
+void onnx_external(onnx_writer *w, const char *name, int dtype, int rank, const int64_t *dims,
+                   const char *file);
 
 /* Names are separated by spaces. */
 void onnx_node(onnx_writer *w, const char *op, const char *inputs, const char *outputs);

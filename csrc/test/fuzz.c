@@ -1,0 +1,157 @@
+/* Every function with arguments at random: any status will do, but no crash, no hang, nothing left behind. */
+#include "fixture.h"
+
+enum { KNOWN = 24 };
+
+static uint64_t random_state;
+static uint32_t known[KNOWN]; /* handles that were given out, live and stale, of all kinds */
+static uint64_t words[1024];  /* where buffers point to */
+
+static uint32_t any(uint32_t below) { return next_random(&random_state) % below; }
+
+static uint32_t any_handle(void) {
+  switch (any(8)) {
+    case 0: return next_random(&random_state);
+    case 1: return known[any(KNOWN)] ^ 1u << any(32);
+    default: return known[any(KNOWN)];
+  }
+}
+
+static uint32_t any_number(void) {
+  static const uint32_t edges[] = {0, 1, 2, 3, 4, 16, 255, 256, 65535, 65536, INT32_MAX, UINT32_MAX};
+  return any(4) == 0 ? next_random(&random_state) : edges[any(sizeof edges / sizeof edges[0])];
+}
+
+/* A buffer of `bytes` bytes at least, or NULL. */
+static void *any_buffer(uint64_t bytes, uint64_t *given) {
+  uint64_t room = sizeof words - any(64);
+  *given = bytes < room ? bytes : room;
+  return any(10) == 0 ? NULL : (uint8_t *)words + (sizeof words - room);
+}
+
+static void open_one(uint32_t *out) {
+  static const char *const choices[] = {
+      "backend=Identity;shape=4",          "backend=Fault;shape=2",
+      "backend=Identity;shape=-1x3",       "backend=Identity;shape=0",
+      "backend=TensorrtTensor;path=x",     "backend=Identity;shape=3;output_shape=900",
+      "backend=Identity;dtype=7",          "backend=Fault;fail_create=1",
+      "backend=OnnxTensor;path=/dev/null", "backend=Identity;shape=4x1x2"};
+  char options[128];
+  size_t length =
+      (size_t)snprintf(options, sizeof options, "%s", choices[any(sizeof choices / sizeof choices[0])]);
+  for (size_t i = 0; i < length; i++) {
+    if (options[i] == ';') options[i] = '\0';
+  }
+  if (any(4) == 0) options[any((uint32_t)length)] = (char)any(256);
+  uint64_t bytes;
+  void *model = any(4) == 0 ? any_buffer(any(100), &bytes) : NULL;
+  tp_model_open(any(50) == 0 ? NULL : options, any(8) == 0 ? any((uint32_t)length) : (uint32_t)length + 1,
+                model, model != NULL ? bytes : any(2), any(50) == 0 ? NULL : out);
+}
+
+static void bind_layout(void) {
+  uint64_t offsets[TP_MAX_TENSORS], strides[TP_MAX_TENSORS];
+  for (int k = 0; k < TP_MAX_TENSORS; k++) {
+    offsets[k] = any(4) == 0 ? any_number() : any(256);
+    strides[k] = any(4) == 0 ? (uint64_t)any_number() << any(33) : any(64);
+  }
+  tp_instance_bind_layout(any_handle(), any(20) == 0 ? NULL : offsets, any(20) == 0 ? NULL : strides,
+                          any(4) == 0 ? any_number() : 2);
+}
+
+/* The batch that instances are bound to: filled at random before each run. */
+static union {
+  tp_batch batch;
+  uint8_t bytes[sizeof(tp_batch) + 64 * sizeof(tp_row)];
+} block;
+
+static void run(void) {
+  tp_row *rows = (tp_row *)(void *)(&block.batch + 1);
+  block.batch.flags = any(2);
+  for (int d = 0; d < TP_MAX_RANK; d++)
+    block.batch.dims[0][d] = any(2) ? (int32_t)any(5) : (int32_t)any_number();
+  /* An order to the Fault backend could take long, or end the process: rows hold zeros, which it echoes. */
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) words[i] = 0;
+  for (uint32_t row = 0; row < 64; row++) {
+    rows[row] = (tp_row){.channel = any(8) ? any(2) : any_number(), .slot = any(8) ? any(3) : any_number()};
+  }
+  if (tp_instance_run(any_handle(), any(4) == 0 ? any_number() : any(5)) == TP_OK &&
+      block.batch.result != 0) {
+    known[any(KNOWN)] = block.batch.result;
+  }
+}
+
+static void one_call(void) {
+  uint64_t bytes;
+  uint32_t *out = &known[any(KNOWN)];
+  void *buffer;
+  switch (any(18)) {
+    case 0: open_one(out); break;
+    case 1:
+      buffer = any_buffer(any_number(), &bytes);
+      tp_model_describe(any_handle(), buffer, buffer != NULL ? (uint32_t)bytes : any_number());
+      break;
+    case 2: tp_model_close(any_handle()); break;
+    case 3:
+    case 4:
+      tp_instance_create(any_handle(), any(3) ? 1 + any(64) : any(300), any(3) ? 1 : any_number(), out);
+      break;
+    case 5:
+    case 6: bind_layout(); break;
+    case 7:
+    case 8: {
+      buffer = any_buffer(any_number(), &bytes);
+      tp_instance_bind_channel(any_handle(), any(2) ? any(2) : any_number(), buffer, bytes,
+                               any(2) ? any(8) : any_number());
+      break;
+    }
+    case 9:
+      tp_instance_bind_batch(any_handle(), any(10) == 0 ? NULL : &block,
+                             any(4) == 0 ? any(sizeof block) : sizeof block);
+      break;
+    case 10:
+    case 11:
+    case 12: run(); break;
+    case 13: tp_instance_interrupt(any_handle()); break;
+    case 14: tp_instance_destroy(any_handle()); break;
+    case 15:
+      buffer = any_buffer(any(4000), &bytes);
+      tp_result_copy(any_handle(), any(2) ? any(4) : any_number(), any(2) ? 0 : any_number(), buffer, bytes);
+      break;
+    case 16: tp_result_release(any_handle()); break;
+    default:
+      tp_thread_watch(any(10) == 0 ? NULL : out);
+      tp_thread_alive(any_handle());
+      tp_thread_unwatch(any_handle());
+      tp_layout(any_number());
+  }
+}
+
+/* Gives back everything that is still open, through handles made up from all generations. */
+static void give_back(void) {
+  for (uint32_t index = 0; index < 65536 && tp_handle_count() > 0; index++) {
+    for (uint32_t generation = 1; generation < 16; generation++) {
+      uint32_t handle = generation << 16 | index;
+      tp_instance_destroy(handle);
+      tp_thread_unwatch(handle);
+      tp_model_close(handle);
+      while (tp_result_release(handle) == TP_OK) {}
+    }
+  }
+}
+
+int main(int count, char **arguments) {
+  uint64_t seed = count > 1 ? strtoull(arguments[1], NULL, 0) : 1;
+  double end = tp_clock_ms() + 2000;
+  uint32_t calls = 0;
+  for (; tp_clock_ms() < end; seed++) {
+    random_state = seed;
+    for (int i = 0; i < 2000; i++, calls++) one_call();
+    give_back();
+    if (tp_handle_count() != 0)
+      FAIL("seed %llu left %u handles open", (unsigned long long)seed, tp_handle_count());
+  }
+  printf("%u calls, seeds up to %llu\n", calls, (unsigned long long)seed);
+  CHECK(calls >= 2000);
+  return 0;
+}
