@@ -94,6 +94,7 @@ describe("modelSpec", () => {
       'Cannot use model m.onnx: max is 4 rows, but dimension 0 of input "image" is 1',
     );
     expect(fixed).toMatchObject({ path: "m.onnx", stage: "parse" });
+    caught(ModelLoadError, () => spec({ batch: "fixed", batch_size: 3 }, { max: 4 }));
     const none = caught(ModelLoadError, () => spec({ batch: "none" }, { max: 4, model: new Uint8Array(1) }));
     expect(none.message).toBe(
       "Cannot use model bytes: max is 4 rows, but its inputs and outputs have no common first dimension " +

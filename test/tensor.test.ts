@@ -89,6 +89,7 @@ describe("16-bit floats", () => {
     [65_504, 0x7bff, 0x4780],
     [65_519.99, 0x7bff, 0x4780],
     [65_520, 0x7c00, 0x4780],
+    [70_000, 0x7c00, 0x4789],
     [1e300, 0x7c00, 0x7f80],
     [-Infinity, 0xfc00, 0xff80],
     [NaN, 0x7e00, 0x7fc0],
@@ -112,6 +113,7 @@ describe("Tensor.from a typed array", () => {
     expect(Tensor.from(data).shape).toEqual([6]);
     expect(Tensor.from(data.subarray(1, 2), { shape: [] })).toMatchObject({ rows: 1, size: 1, bytes: 4 });
     expect(Object.isFrozen(tensor.shape)).toBe(true);
+    expect(Tensor.from(data.subarray(0, 0), { shape: [-0] }).shape).toEqual([0]);
   });
 
   it.each(names())("takes the carrier of %s", (dtype) => {

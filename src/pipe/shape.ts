@@ -21,12 +21,11 @@ export function showRows(rows: number): string {
   return rows === 1 ? "1 row" : `${rows} rows`;
 }
 
-/** Elements of a tensor of this shape; more than 2^53 - 1 is not exact, but larger than 2^53 - 1. */
+/** Elements of a tensor of this shape; beyond 2^53 - 1 not exact, but larger than that. */
 export function elementsOf(shape: readonly number[]): number {
   let elements = 1;
   for (const dim of shape) elements *= dim;
-  // Infinity * 0, when factors of another dimension had already overflowed.
-  return Number.isNaN(elements) ? 0 : elements;
+  return elements;
 }
 
 /** A checked, frozen copy of a shape. Each element is read once. Throws InputError for `input`. */

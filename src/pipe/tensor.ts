@@ -140,7 +140,8 @@ export class Tensor<D extends Dtype = Dtype> implements TensorLike<D> {
     const dims = checkShape(open === -1 ? shape : shape.with(open, 1), "shape");
     const known = elementsOf(dims);
     if (open === -1) checkElements("shape", dims, known, size);
-    else if (known === 0 || size % known !== 0) {
+    // A known part without elements fits nothing: the remainder is NaN.
+    else if (size % known !== 0) {
       throw new InputError("shape", `a shape that divides ${size} elements`, showShape(shape));
     }
     return new Tensor(
