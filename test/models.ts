@@ -23,7 +23,7 @@ export const carriedDtypes = [
   "int64",
   "uint64",
   "bool",
-] as const satisfies readonly OnnxDtype[];
+] as const;
 
 /** x [N, ...item] -> y [N, ...item], unchanged. */
 export function identityModel(dtype: OnnxDtype, item: readonly (number | string)[] = [4]): ModelBytes {
