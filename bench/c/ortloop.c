@@ -20,6 +20,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "latency.h"
+
 /* ---- The function table: it only ever grows, so a slot's number is part of ONNX Runtime's ABI ---------- */
 
 enum {
@@ -70,9 +72,6 @@ typedef struct {
   size_t item;             /* elements of one item */
 } Port;
 
-/* Latencies in nanoseconds, 32 buckets for each power of two. */
-enum { BUCKETS = 64 * 32 };
-
 typedef struct {
   Ref session, input, output;
   Port in, out;
@@ -93,27 +92,6 @@ static uint64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static int bucket_of(uint64_t ns) {
-  if (ns < 32) return (int)ns;
-  int power = 63 - __builtin_clzll(ns);
-  return (power - 4) * 32 + (int)((ns >> (power - 5)) & 31);
-}
-
-static double bucket_us(int bucket) {
-  if (bucket < 32) return bucket / 1e3;
-  int power = bucket / 32 + 4;
-  return ldexp(1.0 + (bucket % 32 + 0.5) / 32, power) / 1e3;
-}
-
-static double percentile_us(const uint64_t *histogram, uint64_t count, double fraction) {
-  uint64_t rank = (uint64_t)((double)count * fraction), seen = 0;
-  for (int i = 0; i < BUCKETS; i++) {
-    seen += histogram[i];
-    if (seen > rank) return bucket_us(i);
-  }
-  return 0;
 }
 
 /* ---- Set-up -------------------------------------------------------------------------------------------- */
