@@ -1,6 +1,6 @@
 /**
- * The errors that users see. Each has a closed string `code`, so that it can be told apart across copies of the package
- * and across threads; every field is plain data that survives structured cloning.
+ * The errors that users see. Each has a closed string `code`, so that it can be told apart across copies of
+ * the package and across threads; every field is plain data that survives structured cloning.
  */
 
 export type ErrorCode =
@@ -17,7 +17,10 @@ export type ErrorCode =
 
 const brand = Symbol.for("trtpipe.error");
 
-/** Base of all errors that trtpipe makes. `instanceof` compares codes, so it also holds between two copies of trtpipe. */
+/**
+ * Base of all errors that trtpipe makes. `instanceof` compares codes, so it also holds between two copies of
+ * trtpipe.
+ */
 export class TrtPipeError extends Error {
   /** What kind of failure this is; stable across versions. */
   readonly code: ErrorCode;
@@ -38,7 +41,10 @@ export class TrtPipeError extends Error {
   }
 }
 
-/** The configuration is wrong. `field` names the key, `value` what came (as text), `expected` what would be right. */
+/**
+ * The configuration is wrong. `field` names the key, `value` what came (as text), `expected` what would be
+ * right.
+ */
 export class ConfigError extends TrtPipeError {
   static override readonly code = "TP_CONFIG";
   readonly field: string;
@@ -58,7 +64,10 @@ export class ConfigError extends TrtPipeError {
 /** Where the loading of a model stopped. */
 export type LoadStage = "library" | "open" | "parse" | "build" | "cache" | "warm-up";
 
-/** The model could not be loaded. `stage` says where it stopped, the engine's own text is in `cause` where there is one. */
+/**
+ * The model could not be loaded. `stage` says where it stopped, the engine's own text is in `cause` where
+ * there is one.
+ */
 export class ModelLoadError extends TrtPipeError {
   static override readonly code = "TP_MODEL";
   readonly path: string;
@@ -129,7 +138,10 @@ export class ExecutionError extends TrtPipeError {
   }
 }
 
-/** The instance that ran this request is gone. `maybeExecuted` says whether the model may have seen the request. */
+/**
+ * The instance that ran this request is gone. `maybeExecuted` says whether the model may have seen the
+ * request.
+ */
 export class InstanceLostError extends TrtPipeError {
   static override readonly code = "TP_INSTANCE";
   readonly maybeExecuted: boolean;

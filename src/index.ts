@@ -1,8 +1,8 @@
 /**
  * trtpipe: run deep-learning models fast and concurrently from TypeScript.
  *
- * `pipe(config)` loads a model and gives a function that any number of callers may call at once; `attach(shared)` gives the
- * same function to other threads.
+ * `pipe(config)` loads a model and gives a function that any number of callers may call at once;
+ * `attach(shared)` gives the same function to other threads.
  */
 
 export { pipe } from "./pipe/pipe.ts";

@@ -1,6 +1,6 @@
 /**
- * What the owner of a pipe and an instance thread tell each other. Messages only start a thread and report its end; nothing
- * of a request travels this way.
+ * What the owner of a pipe and an instance thread tell each other. Messages only start a thread and report
+ * its end; nothing of a request travels this way.
  */
 
 import type { PlainError } from "./errors.ts";
@@ -57,7 +57,10 @@ export interface StartMessage {
   outputs: readonly OpenDims[];
 }
 
-/** Item shape of one tensor with -1 for what the model leaves open (null: rank unknown), and its largest item shape. */
+/**
+ * Item shape of one tensor with -1 for what the model leaves open (null: rank unknown), and its largest item
+ * shape.
+ */
 export interface OpenDims {
   shape: readonly number[] | null;
   largest: readonly number[] | null;

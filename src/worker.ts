@@ -1,6 +1,6 @@
 /**
- * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is asked to, makes
- * its instance, warms it up, and then serves until the pipe closes.
+ * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is
+ * asked to, makes its instance, warms it up, and then serves until the pipe closes.
  */
 
 import { parentPort } from "node:worker_threads";

@@ -1,6 +1,6 @@
 /**
- * One instance of the loaded model, as the scheduler's loop uses it: a batch of slots in, an outcome out. All backends look
- * alike from here; which one runs was decided when the model was opened.
+ * One instance of the loaded model, as the scheduler's loop uses it: a batch of slots in, an outcome out. All
+ * backends look alike from here; which one runs was decided when the model was opened.
  */
 
 import type { Channel } from "../memory/channel.ts";
@@ -51,7 +51,9 @@ export class Engine {
   readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #maxRows: number;
   readonly #openInputs: readonly DimPlace[];
-  /** First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each. */
+  /**
+   * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
+   */
   readonly #openOutputs: readonly number[];
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
@@ -74,7 +76,10 @@ export class Engine {
     this.#writeLargest(start.inputs);
   }
 
-  /** Runs `runs` batches of one row and of the largest size, on whatever the first slots hold. Throws what they failed with. */
+  /**
+   * Runs `runs` batches of one row and of the largest size, on whatever the first slots hold. Throws what
+   * they failed with.
+   */
   warmUp(runs: number): void {
     for (const rows of new Set([1, this.#maxRows])) {
       for (let row = 0; row < rows; row++) this.#writeRow(row, 0, row);
@@ -116,7 +121,9 @@ export class Engine {
     for (const { slotWord, blockWord } of this.#openInputs) this.#block[blockWord] = control[dims + slotWord];
   }
 
-  /** Fixed dimensions stay in the block for good; open ones start at their largest, which the warm-up uses. */
+  /**
+   * Fixed dimensions stay in the block for good; open ones start at their largest, which the warm-up uses.
+   */
   #writeLargest(inputs: readonly OpenDims[]): void {
     if (this.#openInputs.length === 0) return;
     this.#block[BATCH_FLAGS / 4] = TP_BATCH_DIMS;

@@ -1,4 +1,6 @@
-/** Opens the model with the first candidate that can run it. On an instance thread: an engine takes its time. */
+/**
+ * Opens the model with the first candidate that can run it. On an instance thread: an engine takes its time.
+ */
 
 import { ModelLoadError } from "../errors.ts";
 import type { LoadStage } from "../errors.ts";
@@ -22,7 +24,8 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
       return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
-      // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of them.
+      // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of
+      // them.
       if (last || error.status !== TP_ERR_UNSUPPORTED) throw loadError(name, candidate, error);
       reasons.push(`${candidate.backend}: ${error.message}`);
     }

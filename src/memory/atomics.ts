@@ -1,6 +1,6 @@
 /**
- * Every control word is touched through `atomics`. Production uses the global Atomics; a test may put a scheduler of its
- * own in between, so that the code under test is the code that runs.
+ * Every control word is touched through `atomics`. Production uses the global Atomics; a test may put a
+ * scheduler of its own in between, so that the code under test is the code that runs.
  */
 
 export type Words = Int32Array<ArrayBufferLike>;
@@ -19,7 +19,10 @@ export interface AtomicWords {
     index: number,
     value: number,
   ): { async: false; value: "not-equal" | "timed-out" } | { async: true; value: Promise<"ok" | "timed-out"> };
-  /** Wakes every waiter on the word: a counted wake could be swallowed by a thread that was terminated while it waited. */
+  /**
+   * Wakes every waiter on the word: a counted wake could be swallowed by a thread that was terminated while
+   * it waited.
+   */
   notify(words: Words, index: number): number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * A channel: what one calling thread and the instances share. It has one producer, the caller, which publishes rows in
- * a ring; whoever leads empties the ring; whoever ran a row sets its done bit.
+ * A channel: what one calling thread and the instances share. It has one producer, the caller, which
+ * publishes rows in a ring; whoever leads empties the ring; whoever ran a row sets its done bit.
  */
 
 import { atomics } from "./atomics.ts";
@@ -26,7 +26,10 @@ export class Channel {
   readonly layout: ChannelLayout;
   readonly control: Words;
   readonly payload: SharedArrayBuffer;
-  /** When each slot's row entered `models()`: milliseconds of the common clock. Written by the caller before it publishes. */
+  /**
+   * When each slot's row entered `models()`: milliseconds of the common clock. Written by the caller before
+   * it publishes.
+   */
   readonly entered: Float64Array;
   readonly #ringMask: number;
   readonly #texts: Uint8Array;
@@ -42,7 +45,8 @@ export class Channel {
     this.#texts = new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES);
   }
 
-  // ---- caller ------------------------------------------------------------------------------------------------------
+  // ---- caller
+  // ------------------------------------------------------------------------------------------------------
 
   /** Takes the channel for the calling thread; false if another one has it. */
   claim(): boolean {
@@ -65,8 +69,8 @@ export class Channel {
   }
 
   /**
-   * Takes the channel over from a thread that ended, once nothing of it is with an instance. What it had queued is given
-   * up. False if another thread was faster, or rows are still with an instance.
+   * Takes the channel over from a thread that ended, once nothing of it is with an instance. What it had
+   * queued is given up. False if another thread was faster, or rows are still with an instance.
    */
   inherit(deadWatch: number, watch: number): boolean {
     const { control, layout, shape } = this;
@@ -93,7 +97,10 @@ export class Channel {
     return layout.ringEntries - used;
   }
 
-  /** Publishes a filled slot: the row is the leader's to take from here on. The bell is rung apart, once for many rows. */
+  /**
+   * Publishes a filled slot: the row is the leader's to take from here on. The bell is rung apart, once for
+   * many rows.
+   */
   publish(slot: number): void {
     const { control, layout } = this;
     const word = control[layout.word + slot];
@@ -101,7 +108,8 @@ export class Channel {
     atomics.store(control, layout.word + slot, slotWord(Phase.queued, 0, 0, generation));
     const tail = control[layout.tail];
     control[layout.ring + (tail & this.#ringMask)] = slot | (generation << 16);
-    // Orders everything above before it: who sees the new tail sees the entry, the slot word and the row's bytes.
+    // Orders everything above before it: who sees the new tail sees the entry, the slot word and the row's
+    // bytes.
     atomics.store(control, layout.tail, (tail + 1) | 0);
   }
 
@@ -114,7 +122,10 @@ export class Channel {
     return atomics.compareExchange(this.control, at, word, free) === word;
   }
 
-  /** Takes one word of done bits; bit b of word w stands for slot w * 32 + b. The caller then owns those slots' outcomes. */
+  /**
+   * Takes one word of done bits; bit b of word w stands for slot w * 32 + b. The caller then owns those
+   * slots' outcomes.
+   */
   takeDone(word: number): number {
     const at = this.layout.done + word;
     return atomics.load(this.control, at) === 0 ? 0 : atomics.exchange(this.control, at, 0);
@@ -130,14 +141,18 @@ export class Channel {
     atomics.store(this.control, this.layout.word + slot, slotWord(Phase.free, 0, 0, generationOf(word)));
   }
 
-  // ---- instance ----------------------------------------------------------------------------------------------------
+  // ---- instance
+  // ----------------------------------------------------------------------------------------------------
 
   /** The word a Taken row must still have for `owner` to complete it. */
   static taken(owner: number, generation: number): number {
     return slotWord(Phase.taken, owner, 0, generation);
   }
 
-  /** Taken(owner) -> Done. False when the row was answered in this owner's name already: the completion is stale. */
+  /**
+   * Taken(owner) -> Done. False when the row was answered in this owner's name already: the completion is
+   * stale.
+   */
   complete(slot: number, owner: number, generation: number, outcome: number): boolean {
     const at = this.layout.word + slot;
     const taken = Channel.taken(owner, generation);
@@ -159,7 +174,9 @@ export class Channel {
     }
   }
 
-  /** Answers for every row that a dead instance took. Called by the supervisor; returns how many there were. */
+  /**
+   * Answers for every row that a dead instance took. Called by the supervisor; returns how many there were.
+   */
   failTaken(owner: number): number {
     const { control, layout } = this;
     let failed = 0;
@@ -174,7 +191,8 @@ export class Channel {
     return failed;
   }
 
-  // ---- a failed row's text -----------------------------------------------------------------------------------------
+  // ---- a failed row's text
+  // -----------------------------------------------------------------------------------------
 
   /** Written by the instance before it completes the row. Cut to what fits. */
   writeText(slot: number, text: string): void {

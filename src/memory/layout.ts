@@ -1,12 +1,13 @@
 /**
  * Where things lie in shared memory. Two kinds of blocks, both made once and never moved:
  *
- * - the pool block: the lead, the pending bits, one line per instance, the lists of waiting rows, the counters;
- * - one channel per calling thread: control words, submission ring, done bits and slot table in one buffer, the rows'
- *   bytes (payload) in another.
+ * - the pool block: the lead, the pending bits, one line per instance, the lists of waiting rows, the
+ *   counters;
+ * - one channel per calling thread: control words, submission ring, done bits and slot table in one buffer,
+ *   the rows' bytes (payload) in another.
  *
- * All indices are 32-bit word indices unless a name says bytes. Words that different threads write lie on different
- * 64-byte lines.
+ * All indices are 32-bit word indices unless a name says bytes. Words that different threads write lie on
+ * different 64-byte lines.
  */
 
 import { InvariantError } from "../errors.ts";
@@ -164,7 +165,10 @@ export function channelLayout(shape: MemoryShape): ChannelLayout {
   return { ...layout, words: at };
 }
 
-/** Byte offset of each tensor's first slot in a payload, and the payload's size: all slots of one tensor lie together. */
+/**
+ * Byte offset of each tensor's first slot in a payload, and the payload's size: all slots of one tensor lie
+ * together.
+ */
 export function payloadOffsets(
   strideBytes: readonly number[],
   slots: number,

@@ -1,9 +1,9 @@
 /**
  * How a caller waits for answers: on the event loop without blocking it, or blocked in a Worker.
  *
- * Look before you wait: the bell is read, then the done bits, and only then the caller sleeps on the bell's old value. A
- * pending waitAsync does not keep a process alive, so a timer does while requests are in flight. waitAsync never gets a
- * timeout: such a wait would hold memory until it expires.
+ * Look before you wait: the bell is read, then the done bits, and only then the caller sleeps on the bell's
+ * old value. A pending waitAsync does not keep a process alive, so a timer does while requests are in flight.
+ * waitAsync never gets a timeout: such a wait would hold memory until it expires.
  */
 
 import { setImmediate, setInterval } from "node:timers";
@@ -11,11 +11,21 @@ import { atomics } from "./atomics.ts";
 import type { Channel } from "./channel.ts";
 import type { Spin } from "./spin.ts";
 
+/** How often a waiting caller makes sure that somebody is left to answer. Answers never wait for this. */
+const CHECK_MS = 250;
+
 export interface Doorman {
-  /** Takes done bits and settles them; the number of rows found. May leave some for the next look (see `more`). */
+  /**
+   * Takes done bits and settles them; the number of rows found. May leave some for the next look (see
+   * `more`).
+   */
   look(): number;
   /** Rows still to come. */
   inFlight(): number;
+  /**
+   * Called now and then while rows are to come: finds out whether anybody is left to answer; gives up if not.
+   */
+  check(): void;
 }
 
 export class Doorbell {
@@ -33,11 +43,14 @@ export class Doorbell {
     this.#spin = spin;
     this.#nowMs = nowMs;
     this.#door = door;
-    this.#alive = setInterval(() => {}, 0x7fffffff);
+    this.#alive = setInterval(() => door.check(), CHECK_MS);
     this.#alive.unref();
   }
 
-  /** Starts to wait, if nobody waits yet. Called after rows were published; every found row starts the wait anew. */
+  /**
+   * Starts to wait, if nobody waits yet. Called after rows were published; every found row starts the wait
+   * anew.
+   */
   arm(): void {
     if (this.#armed || this.#door.inFlight() === 0) return;
     this.#armed = true;
@@ -45,7 +58,9 @@ export class Doorbell {
     this.#begin();
   }
 
-  /** Blocks this thread until the door has found something or `done` says so. Only where blocking is allowed. */
+  /**
+   * Blocks this thread until the door has found something or `done` says so. Only where blocking is allowed.
+   */
   block(done: () => boolean): void {
     const { control, layout } = this.#channel;
     for (;;) {
@@ -53,7 +68,7 @@ export class Doorbell {
       atomics.store(control, layout.waiting, 1);
       this.#door.look();
       if (done()) return;
-      atomics.wait(control, layout.bell, seen);
+      if (atomics.wait(control, layout.bell, seen, CHECK_MS) === "timed-out") this.#door.check();
     }
   }
 

@@ -1,8 +1,9 @@
 /**
  * The pool block: what all instances of one pipe share, and what a caller needs to wake one of them.
  *
- * The lead is one word: 0, or the number of the instance that leads plus one. It guards the lists of waiting rows (the
- * groups and the slots' link fields), which are plain memory: taking and giving up the lead orders all accesses to them.
+ * The lead is one word: 0, or the number of the instance that leads plus one. It guards the lists of waiting
+ * rows (the groups and the slots' link fields), which are plain memory: taking and giving up the lead orders
+ * all accesses to them.
  */
 
 import { atomics } from "./atomics.ts";
@@ -29,7 +30,8 @@ export class Pool {
     this.words = new Int32Array(this.buffer);
   }
 
-  // ---- any thread --------------------------------------------------------------------------------------------------
+  // ---- any thread
+  // --------------------------------------------------------------------------------------------------
 
   get gate(): number {
     return atomics.load(this.words, this.layout.gate);
@@ -54,7 +56,10 @@ export class Pool {
     return running;
   }
 
-  /** Says that a channel has new rows, then wakes whoever is to look at them. The order matters: see Lead.give. */
+  /**
+   * Says that a channel has new rows, then wakes whoever is to look at them. The order matters: see
+   * Lead.give.
+   */
   ring(channel: number): void {
     atomics.or(this.words, this.layout.pending + (channel >>> 5), 1 << (channel & 31));
     const leader = atomics.load(this.words, this.layout.lead);
@@ -62,7 +67,9 @@ export class Pool {
     else this.wakeParked();
   }
 
-  /** Wakes one instance: its wake word grows, so that it cannot miss this between its last look and its sleep. */
+  /**
+   * Wakes one instance: its wake word grows, so that it cannot miss this between its last look and its sleep.
+   */
   wake(instance: number): void {
     const at = this.#line(instance) + InstanceWord.wake;
     atomics.add(this.words, at, 1);
@@ -82,7 +89,8 @@ export class Pool {
     for (let i = 0; i < this.shape.instances; i++) this.wake(i);
   }
 
-  // ---- instance ----------------------------------------------------------------------------------------------------
+  // ---- instance
+  // ----------------------------------------------------------------------------------------------------
 
   /** The wake word's value, read before a last look; `sleep` returns at once if it has grown since. */
   wakeSeen(instance: number): number {
@@ -137,7 +145,8 @@ export class Pool {
     return false;
   }
 
-  // ---- counters: one writer each, read by anybody ------------------------------------------------------------------
+  // ---- counters: one writer each, read by anybody
+  // ------------------------------------------------------------------
 
   /** First word of an instance's counters (see CounterWord). */
   counters(instance: number): number {

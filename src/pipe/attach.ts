@@ -26,6 +26,8 @@ interface SharedContents extends SharedPipe {
   channels: readonly ChannelBuffers[];
   spec: ModelSpec;
   spinUs: number;
+  /** Watch on the thread that owns the pipe. */
+  owner: number;
   description: PipeDescription;
 }
 
@@ -39,6 +41,7 @@ export function shareOf(
   },
   config: ParsedConfig,
   description: PipeDescription,
+  owner: number,
 ): SharedPipe {
   const contents: SharedContents = {
     trtpipe: SHARED_VERSION,
@@ -49,27 +52,29 @@ export function shareOf(
     channels: loaded.buffers,
     spec: loaded.spec,
     spinUs: config.spinUs,
+    owner,
     description,
   };
   return contents;
 }
 
 /**
- * Makes a pipe callable from this thread, with what `share()` gave. Takes one of the pipe's `max_callers` places until
- * `close()`, or until the thread ends.
+ * Makes a pipe callable from this thread, with what `share()` gave. Takes one of the pipe's `max_callers`
+ * places until `close()`, or until the thread ends.
  *
- * Throws ConfigError if `shared` is not of a pipe of this process and version, or if all places are taken; PipeClosedError
- * if the pipe was closed.
+ * Throws ConfigError if `shared` is not of a pipe of this process and version, or if all places are taken;
+ * PipeClosedError if the pipe was closed.
  */
 export function attach(shared: SharedPipe): AttachedPipe {
   const contents = checked(shared);
   const pool = new Pool(contents.shape, contents.pool);
-  if (pool.gate !== Gate.open) throw new PipeClosedError();
   const native = loadNative(contents.library);
+  if (pool.gate !== Gate.open || !isAlive(native, contents.owner)) throw new PipeClosedError();
   const channel = claimChannel(contents, native);
   const nowMs = threadClock(native);
   const { spec, spinUs, description } = contents;
-  const caller = new Caller({ pool, channel, spec, results: native, spinUs, nowMs });
+  const isOwnerAlive = (): boolean => isAlive(native, contents.owner);
+  const caller = new Caller({ pool, channel, spec, results: native, spinUs, nowMs, isOwnerAlive });
   let closing: Promise<void> | null = null;
   const pipe = callable(caller, {
     describe: () => description,
@@ -114,6 +119,18 @@ function checked(shared: SharedPipe): SharedContents {
     });
   }
   return contents;
+}
+
+/**
+ * Whether a watched thread lives. A watch that was ended says that the pipe was closed, which is as good as
+ * no.
+ */
+function isAlive(native: Native, watch: number): boolean {
+  try {
+    return native.threadAlive(watch);
+  } catch {
+    return false;
+  }
 }
 
 /** A free channel, or one whose thread ended with nothing left in flight. */

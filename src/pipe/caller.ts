@@ -1,6 +1,6 @@
 /**
- * One calling thread's side of a pipe: requests go into slots, answers come out of them. Everything here runs on the
- * caller's thread and belongs to it; what is shared lies behind `Channel` and `Pool`.
+ * One calling thread's side of a pipe: requests go into slots, answers come out of them. Everything here runs
+ * on the caller's thread and belongs to it; what is shared lies behind `Channel` and `Pool`.
  */
 
 import { ExecutionError, InputError, InvariantError, PipeClosedError, QueueFullError } from "../errors.ts";
@@ -14,6 +14,8 @@ import { failureOf } from "./failure.ts";
 import { isInFlight, markInFlight, unmarkInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
+import { Request, SlotBooks } from "./requests.ts";
+import type { Reject, Resolve } from "./requests.ts";
 import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -21,36 +23,11 @@ import type { Answered, PipeInput } from "./types.ts";
 
 /** Settling for longer than this gives the event loop a turn before it goes on. */
 const SETTLE_MS = 1;
-/** Published rows after which the bell is rung at least, although the turn goes on: instances need not idle meanwhile. */
+/**
+ * Published rows after which the bell is rung at least, although the turn goes on: instances need not idle
+ * meanwhile.
+ */
 const RING_EVERY_MIN = 8;
-
-type Resolve = (input: never) => void;
-
-/** A request in flight. Its rows are the slots `slots[0..rows)`; `slot` alone when there is one. */
-class Request {
-  readonly input: PipeInput;
-  readonly rows: number;
-  readonly slots: Int32Array | null;
-  readonly resolve: Resolve;
-  readonly reject: (error: unknown) => void;
-  left: number;
-  error: Error | null = null;
-
-  constructor(
-    input: PipeInput,
-    rows: number,
-    slots: Int32Array | null,
-    resolve: Resolve,
-    reject: (error: unknown) => void,
-  ) {
-    this.input = input;
-    this.rows = rows;
-    this.left = rows;
-    this.slots = slots;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
-}
 
 export interface CallerOptions {
   pool: Pool;
@@ -59,6 +36,8 @@ export interface CallerOptions {
   results: NativeResults;
   spinUs: number;
   nowMs: () => number;
+  /** Whether the thread that owns the pipe still lives; asked now and then while requests are in flight. */
+  isOwnerAlive: () => boolean;
 }
 
 export class Caller {
@@ -70,21 +49,17 @@ export class Caller {
   readonly #writer: InputWriter;
   readonly #reader: ResultReader;
   readonly #scratch = newScratch();
-  readonly #requests: (Request | undefined)[];
-  /** Slots that nobody uses, the next one on top: last in, first out, so that few pages are ever touched. */
-  readonly #free: Int32Array;
-  #freeCount: number;
+  readonly #slots: SlotBooks;
   #unrung = 0;
   #ringScheduled = false;
-  /** Slots from this one on were never used, so no done bit of theirs can be set. */
-  #slotsUsed = 0;
   /** The slots of a request of one row, while its result is read. */
   readonly #oneSlot = new Int32Array(1);
   readonly #ringEvery: number;
   #requestsInFlight = 0;
   #resolve: Resolve = () => {};
-  #reject: (error: unknown) => void = () => {};
+  #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
+  #abandoned = false;
   #idle: (() => void)[] = [];
 
   readonly counts = { submitted: 0, refused: 0, succeeded: 0, failed: 0 };
@@ -94,21 +69,19 @@ export class Caller {
     this.#channel = options.channel;
     this.#spec = options.spec;
     this.#nowMs = options.nowMs;
-    const { slots } = options.channel.shape;
-    this.#requests = Array.from({ length: slots });
-    this.#free = Int32Array.from({ length: slots }, (_, i) => slots - 1 - i);
-    this.#freeCount = slots;
+    this.#slots = new SlotBooks(options.channel.shape.slots);
     this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
     this.#writer = new InputWriter(options.spec, options.channel);
     this.#reader = new ResultReader(options.spec, options.channel, options.results);
     this.#bell = new Doorbell(options.channel, new Spin(options.spinUs), options.nowMs, {
       look: () => this.#settle(),
       inFlight: () => this.#inFlight,
+      check: () => this.#checkAlive(options.isOwnerAlive),
     });
   }
 
   get freeSlots(): number {
-    return this.#freeCount;
+    return this.#slots.free;
   }
 
   get requestsInFlight(): number {
@@ -116,7 +89,7 @@ export class Caller {
   }
 
   get #inFlight(): number {
-    return this.#free.length - this.#freeCount;
+    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free;
   }
 
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
@@ -138,7 +111,7 @@ export class Caller {
   }
 
   /** One executor for all promises: it runs before the constructor returns. */
-  readonly #keepResolvers = (resolve: unknown, reject: (error: unknown) => void): void => {
+  readonly #keepResolvers = (resolve: unknown, reject: Reject): void => {
     this.#resolve = resolve as Resolve;
     this.#reject = reject;
   };
@@ -156,7 +129,8 @@ export class Caller {
     });
     this.#ring();
     this.#bell.block(() => settled);
-    // Other calls of this thread may have been answered meanwhile; they settle when it returns to its event loop.
+    // Other calls of this thread may have been answered meanwhile; they settle when it returns to its event
+    // loop.
     this.#bell.arm();
     if (failure !== null) throw (failure as { error: unknown }).error;
     return input as Answered<I>;
@@ -176,8 +150,8 @@ export class Caller {
   /** Rejects everything in flight: nobody will answer any more. The slots are not used again. */
   abandon(failure: () => Error): void {
     this.refuse(failure);
-    for (const request of new Set(this.#requests)) if (request) this.#fail(request, failure());
-    this.#requests.fill(undefined);
+    this.#abandoned = true;
+    for (const request of this.#slots.abandonAll()) this.#fail(request, failure());
     this.dismiss();
     for (const resolve of this.#idle.splice(0)) resolve();
   }
@@ -187,7 +161,7 @@ export class Caller {
     this.#bell.dismiss();
   }
 
-  #submit(input: PipeInput, resolve: Resolve, reject: (error: unknown) => void): void {
+  #submit(input: PipeInput, resolve: Resolve, reject: Reject): void {
     const enteredMs = this.#nowMs();
     this.counts.submitted++;
     try {
@@ -197,8 +171,7 @@ export class Caller {
       throw error;
     }
     const { rows } = this.#scratch;
-    const slots = rows === 1 ? null : new Int32Array(rows);
-    const request = new Request(input, rows, slots, resolve, reject);
+    const request = new Request(input, rows, resolve, reject);
     markInFlight(input);
     this.#requestsInFlight++;
     for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs);
@@ -206,34 +179,31 @@ export class Caller {
     this.#unrung += rows;
   }
 
-  /** Fills and publishes as many free slots as follow each other, for rows from `row` on; returns how many. */
+  /**
+   * Fills and publishes as many free slots as follow each other, for rows from `row` on; returns how many.
+   */
   #fill(request: Request, row: number, enteredMs: number): number {
-    const slot = this.#free[this.#freeCount - 1];
-    let rows = 1;
-    while (row + rows < request.rows && this.#free[this.#freeCount - 1 - rows] === slot + rows) rows++;
-    this.#freeCount -= rows;
-    this.#writer.write(this.#scratch, row, slot, rows);
-    for (let i = 0; i < rows; i++) {
-      if (request.slots !== null) request.slots[row + i] = slot + i;
-      this.#requests[slot + i] = request;
-      this.#channel.entered[slot + i] = enteredMs;
-      this.#channel.publish(slot + i);
+    const { first, rows } = this.#slots.takeRun(request, row);
+    this.#writer.write(this.#scratch, row, first, rows);
+    for (let slot = first; slot < first + rows; slot++) {
+      this.#channel.entered[slot] = enteredMs;
+      this.#channel.publish(slot);
     }
-    if (slot + rows > this.#slotsUsed) this.#slotsUsed = slot + rows;
     return rows;
   }
 
   /** Everything that can refuse a request, before it takes a slot. Leaves what was read in the scratch. */
   #admit(input: PipeInput): void {
+    readRequest(input, this.#spec, this.#scratch);
+    // After reading: a getter of the input may have closed the pipe.
     if (this.#failure !== null) throw this.#failure();
     if (this.#pool.gate !== Gate.open) throw new PipeClosedError();
-    readRequest(input, this.#spec, this.#scratch);
     if (isInFlight(input)) {
       throw new InputError("data", "an input that is not in flight", "the same object in two calls at once");
     }
     const { rows } = this.#scratch;
-    if (rows > this.#freeCount || rows > this.#channel.ringRoom) {
-      throw new QueueFullError(rows, this.#freeCount, this.#free.length);
+    if (rows > this.#slots.free || rows > this.#channel.ringRoom) {
+      throw new QueueFullError(rows, this.#slots.free, this.#slots.size);
     }
   }
 
@@ -249,12 +219,26 @@ export class Caller {
     this.#pool.ring(this.#channel.index);
   }
 
-  /** Takes done bits from high slots to low, so that the lowest are used again first. Returns the rows found. */
+  /** Whether anybody is left to answer: the pipe may have given up, or its owner's thread may have ended. */
+  #checkAlive(isOwnerAlive: () => boolean): void {
+    if (this.#inFlight === 0) return;
+    if (this.#pool.gate === Gate.shut) {
+      if (this.#settle() > 0) return;
+      this.abandon(() => new PipeClosedError("Cannot go on: the pipe was shut before it answered"));
+    } else if (!isOwnerAlive()) {
+      this.abandon(() => new PipeClosedError("Cannot go on: the thread that owns the pipe ended"));
+    }
+  }
+
+  /**
+   * Takes done bits from high slots to low, so that the lowest are used again first. Returns the rows found.
+   */
   #settle(): number {
+    if (this.#abandoned) return 0;
     const channel = this.#channel;
     let found = 0;
     let untilMs = 0;
-    for (let word = (this.#slotsUsed - 1) >> 5; word >= 0; word--) {
+    for (let word = (this.#slots.used - 1) >> 5; word >= 0; word--) {
       let bits = channel.takeDone(word);
       if (bits === 0) continue;
       while (bits !== 0) {
@@ -271,7 +255,7 @@ export class Caller {
   }
 
   #rowDone(slot: number): void {
-    const request = this.#requests[slot];
+    const request = this.#slots.owner(slot);
     if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
     const outcome = outcomeOf(this.#channel.wordOf(slot));
     if (outcome !== Outcome.ok) request.error ??= failureOf(outcome, this.#channel.readText(slot));
@@ -285,9 +269,8 @@ export class Caller {
     else for (let row = request.rows - 1; row >= 0; row--) this.#reuse(request.slots[row]);
     if (result === undefined) return this.#fail(request, request.error!);
     this.#settled(request);
-    request.input.result = result;
-    this.counts.succeeded++;
-    request.resolve(request.input as never);
+    if (request.answer(result)) this.counts.succeeded++;
+    else this.counts.failed++;
   }
 
   #readResult(request: Request, slots: ArrayLike<number>): PipeInput["result"] {
@@ -300,10 +283,9 @@ export class Caller {
   }
 
   #reuse(slot: number): void {
-    this.#requests[slot] = undefined;
     this.#reader.drop(slot);
     this.#channel.recycle(slot, this.#channel.wordOf(slot));
-    this.#free[this.#freeCount++] = slot;
+    this.#slots.giveBack(slot);
   }
 
   #settled(request: Request): void {

@@ -1,6 +1,7 @@
 /**
- * Marks inputs that are in flight, so that the same object in two calls at once is refused. The mark is a private field that is
- * put on the caller's object: nobody else can see it, it needs no table, and it goes with the object.
+ * Marks inputs that are in flight, so that the same object in two calls at once is refused. The mark is a
+ * private field that is put on the caller's object: nobody else can see it, it needs no table, and it goes
+ * with the object.
  */
 
 class Given {

@@ -31,7 +31,9 @@ export class InputWriter {
     });
   }
 
-  /** Copies rows `row..row + rows` of what was read into `rows` slots that follow each other, from `slot` on. */
+  /**
+   * Copies rows `row..row + rows` of what was read into `rows` slots that follow each other, from `slot` on.
+   */
   write(scratch: RequestScratch, row: number, slot: number, rows: number): void {
     for (let k = 0; k < this.#areas.length; k++) {
       const { elements: to, stride } = this.#areas[k];
@@ -54,8 +56,13 @@ export class InputWriter {
   }
 }
 
+/** Floats are copied in bulk only: one by one, some engines turn signaling NaNs into quiet ones. */
+export function isFloat(data: TensorData): boolean {
+  return data instanceof Float32Array || data instanceof Float64Array;
+}
+
 function copy(from: TensorData, fromAt: number, to: TensorData, toAt: number, count: number): void {
-  if (count <= LOOP_ELEMENTS) {
+  if (count <= LOOP_ELEMENTS && !isFloat(from)) {
     for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i];
     return;
   }

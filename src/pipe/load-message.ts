@@ -36,7 +36,9 @@ function onnxruntimePath(config: ParsedConfig): string | null {
   return config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME") ?? fromPackage();
 }
 
-/** The library inside the npm package onnxruntime-node, seen from the program's folder or from this package. */
+/**
+ * The library inside the npm package onnxruntime-node, seen from the program's folder or from this package.
+ */
 function fromPackage(): string | null {
   for (const base of [join(process.cwd(), "package.json"), import.meta.url]) {
     try {

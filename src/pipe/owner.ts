@@ -1,6 +1,6 @@
 /**
- * The owner's side of a pipe: the shared memory, the instance threads, and their end. Lives on the thread that called
- * `pipe()`.
+ * The owner's side of a pipe: the shared memory, the instance threads, and their end. Lives on the thread
+ * that called `pipe()`.
  */
 
 import { ModelLoadError, PipeClosedError, fromPlainError } from "../errors.ts";
@@ -36,10 +36,14 @@ export class Owner {
   #loaded: Loaded | null = null;
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
+  /** Watch on this thread, by which attached threads notice its end. */
+  readonly watch: number;
+  #watching = true;
 
   constructor(config: ParsedConfig, native: Native, url: URL) {
     this.#config = config;
     this.#native = native;
+    this.watch = native.threadWatch();
     this.#log = config.log;
     this.#supervisor = new Supervisor(url, {
       startMessage: (instance) => this.#startMessage(this.loaded, instance),
@@ -94,7 +98,7 @@ export class Owner {
   async terminate(): Promise<void> {
     this.#loaded?.pool.setGate(Gate.shut);
     await this.#supervisor.terminate();
-    this.#freeModel();
+    this.#letGo();
   }
 
   async #drain(): Promise<void> {
@@ -106,10 +110,13 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of this.loaded.channels) channel.ringCaller();
-    this.#freeModel();
+    this.#letGo();
   }
 
-  #freeModel(): void {
+  /** Gives the native handles back, once. */
+  #letGo(): void {
+    if (this.#watching) this.#native.threadUnwatch(this.watch);
+    this.#watching = false;
     if (this.#loaded === null || this.#loaded.model.model === 0) return;
     this.#native.closeModel(this.#loaded.model.model);
     this.#loaded.model.model = 0;

@@ -18,8 +18,9 @@ import { workerUrl } from "./worker-url.ts";
 /**
  * Loads a model and makes it callable by any number of callers at once.
  *
- * Resolves when all instances are warmed up. Rejects with ConfigError (a key or value is wrong), ModelLoadError (a library,
- * the model's file or the engine) or the reason of `options.signal`. Nothing blocks the calling thread's event loop.
+ * Resolves when all instances are warmed up. Rejects with ConfigError (a key or value is wrong),
+ * ModelLoadError (a library, the model's file or the engine) or the reason of `options.signal`. Nothing
+ * blocks the calling thread's event loop.
  */
 export async function pipe(config: PipeConfig, options: PipeOptions = {}): Promise<Pipe> {
   const { signal } = options;
@@ -46,17 +47,20 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
   const { pool, channels, spec, model } = owner.loaded;
   const channel = channels[0];
   channel.claim();
+  const { spinUs } = config;
+  const nowMs = threadClock(native);
   const caller = new Caller({
     pool,
     channel,
     spec,
     results: native,
-    spinUs: config.spinUs,
-    nowMs: threadClock(native),
+    spinUs,
+    nowMs,
+    isOwnerAlive: () => true,
   });
   owner.open(caller);
   const description = describePipe(config, spec, model, native.binding);
-  const shared = shareOf(owner.loaded, config, description);
+  const shared = shareOf(owner.loaded, config, description, owner.watch);
   return callable(caller, {
     describe: () => description,
     stats: () => readStats(pool, caller, owner.restarts),

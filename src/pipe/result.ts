@@ -7,6 +7,7 @@ import { MAX_RANK } from "../native/abi.ts";
 import type { Native } from "../native/library.ts";
 import { dtypes } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
+import { isFloat } from "./input.ts";
 import { elementsOf, showShape } from "./shape.ts";
 import type { ModelSpec, TensorLayout } from "./spec.ts";
 import { Tensor } from "./tensor.ts";
@@ -45,7 +46,10 @@ export class ResultReader {
     this.#open = openBefore > 0;
   }
 
-  /** The result of a request whose rows are these slots, in this order. Throws ExecutionError if they do not go together. */
+  /**
+   * The result of a request whose rows are these slots, in this order. Throws ExecutionError if they do not
+   * go together.
+   */
   read(slots: ArrayLike<number>): Result {
     if (this.#outputs.length === 1) return this.#outputs[0].read(slots);
     return Object.fromEntries(this.#outputs.map((output) => [output.name, output.read(slots)]));
@@ -63,7 +67,9 @@ export class ResultReader {
 }
 
 interface Place {
-  /** First byte in the payload, index among the outputs, index among those whose shape is open (-1: fixed). */
+  /**
+   * First byte in the payload, index among the outputs, index among those whose shape is open (-1: fixed).
+   */
   offset: number;
   index: number;
   open: number;
@@ -79,6 +85,7 @@ class OutputReader {
   /** All slots' items as one array of elements. */
   readonly #elements: TensorData;
   readonly #stride: number;
+  readonly #float: boolean;
   readonly #fixedItem: readonly number[] | null;
   /** Shape of one row, shared by all results of one row: shapes are frozen. */
   readonly #oneRow: readonly number[];
@@ -92,6 +99,7 @@ class OutputReader {
     const { bytes, carrier: Carrier } = dtypes[layout.dtype];
     this.#stride = layout.strideBytes / bytes;
     this.#elements = new Carrier(channel.payload, place.offset, this.#stride * channel.shape.slots);
+    this.#float = isFloat(this.#elements);
     this.#fixedItem = place.open === -1 ? layout.shape : null;
     this.#oneRow = this.#shape(1, this.#fixedItem ?? []);
   }
@@ -101,7 +109,7 @@ class OutputReader {
     const elements = item === this.#fixedItem ? this.#stride : elementsOf(item);
     const rows = slots.length;
     const { dtype } = this.#layout;
-    if (rows === 1 && elements > LOOP_ELEMENTS && !this.#isNative(slots[0])) {
+    if (rows === 1 && (elements > LOOP_ELEMENTS || this.#float) && !this.#isNative(slots[0])) {
       const from = slots[0] * this.#stride;
       const copy = this.#elements.slice(from, from + elements) as TensorData;
       return Tensor.trusted(copy, this.#fixedItem ? this.#oneRow : this.#shape(1, item), dtype);
@@ -115,7 +123,7 @@ class OutputReader {
   #copyRow(slot: number, data: TensorData, at: number, elements: number): void {
     if (this.#isNative(slot)) return this.#copyNative(slot, data.subarray(at, at + elements) as TensorData);
     const from = slot * this.#stride;
-    if (elements > LOOP_ELEMENTS) {
+    if (elements > LOOP_ELEMENTS || this.#float) {
       (data as Uint8Array).set(this.#elements.subarray(from, from + elements) as Uint8Array, at);
       return;
     }

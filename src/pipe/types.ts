@@ -16,15 +16,21 @@ export type Log = (
 export interface PipeConfig {
   /** The ONNX model: a path, a file URL, or the file's bytes. Not used by `Identity`. */
   model?: string | URL | Uint8Array;
-  /** Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`. Default: TensorRT where it can run, else `OnnxTensor`. */
+  /**
+   * Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`. Default: TensorRT where it can run, else
+   * `OnnxTensor`.
+   */
   backend?: string;
   /** Model instances that run in parallel, each on a thread of its own: 1..64. Default 1. */
   instance_num?: number | string;
-  /** Longest wait in ms, counted from the call, for a batch to fill while instances are busy. Default 0: take what is there. */
+  /**
+   * Longest wait in ms, counted from the call, for a batch to fill while instances are busy. Default 0: take
+   * what is there.
+   */
   batching_timeout?: number | string;
   /**
-   * Largest batch in rows (`4`), or the largest full shape of every input (`"4x3x640x640"`, `,` between inputs), which
-   * a model with open inner dimensions needs. Default: the model's own batch size, else 1.
+   * Largest batch in rows (`4`), or the largest full shape of every input (`"4x3x640x640"`, `,` between
+   * inputs), which a model with open inner dimensions needs. Default: the model's own batch size, else 1.
    */
   max?: number | string;
   /** Smallest batch in rows, or smallest full shape; smaller batches are padded with zero rows. Default 1. */
@@ -33,19 +39,33 @@ export interface PipeConfig {
   max_queue?: number | string;
   /** Threads that may call: the owner, and one for each `attach`. 1..256. Default 16. */
   max_callers?: number | string;
-  /** Threads that one instance computes with. Default: the machine's cores shared out between instances, at least 1. */
+  /**
+   * Threads that one instance computes with. Default: the machine's cores shared out between instances, at
+   * least 1.
+   */
   intra_op_threads?: number | string;
-  /** `OnnxTensor`: one `"shared"` session for all instances, or one of its `"own"` for each. Default `"shared"`. */
+  /**
+   * `OnnxTensor`: one `"shared"` session for all instances, or one of its `"own"` for each. Default
+   * `"shared"`.
+   */
   session?: "shared" | "own";
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
   warm_up?: number | string;
-  /** Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100. */
+  /**
+   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100.
+   */
   spin_us?: number | string;
-  /** Path of libonnxruntime. Default: `TRTPIPE_ONNXRUNTIME`, the npm package onnxruntime-node, the loader's path. */
+  /**
+   * Path of libonnxruntime. Default: `TRTPIPE_ONNXRUNTIME`, the npm package onnxruntime-node, the loader's
+   * path.
+   */
   onnxruntime?: string;
   /** Receives what a person running this should know. Default: warnings and errors to stderr. */
   log?: Log;
-  /** Where the instance threads' script is, for bundles that lost it. Default `TRTPIPE_WORKER`, else beside this file. */
+  /**
+   * Where the instance threads' script is, for bundles that lost it. Default `TRTPIPE_WORKER`, else beside
+   * this file.
+   */
   workerUrl?: string | URL;
 }
 
@@ -60,9 +80,15 @@ export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
-  /** Batch dimension first (rows). A bare typed array is given the model's shape. Copied before the call returns. */
+  /**
+   * Batch dimension first (rows). A bare typed array is given the model's shape. Copied before the call
+   * returns.
+   */
   data: InputData;
-  /** Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has several outputs. */
+  /**
+   * Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has
+   * several outputs.
+   */
   result?: Tensor | Readonly<Record<string, Tensor>>;
 }
 
@@ -72,9 +98,10 @@ export type Answered<I extends PipeInput> = I & { result: NonNullable<PipeInput[
 /** A loaded model that any number of callers may call at once. */
 export interface Pipe {
   /**
-   * Runs one request, or several as if each had been called on its own. Resolves with the same object(s), `result` set.
-   * Rejects with InputError, QueueFullError, ExecutionError, InstanceLostError, DeviceLostError or PipeClosedError;
-   * with several, each is settled first and the first error is the rejection. Never throws synchronously.
+   * Runs one request, or several as if each had been called on its own. Resolves with the same object(s),
+   * `result` set. Rejects with InputError, QueueFullError, ExecutionError, InstanceLostError, DeviceLostError
+   * or PipeClosedError; with several, each is settled first and the first error is the rejection. Never
+   * throws synchronously.
    */
   <I extends PipeInput>(input: I): Promise<Answered<I>>;
   <I extends PipeInput>(inputs: readonly I[]): Promise<Answered<I>[]>;
@@ -96,7 +123,10 @@ export interface Pipe {
 
 /** A pipe as another thread sees it. `close()` gives up this thread's place; the pipe itself goes on. */
 export interface AttachedPipe extends Pipe {
-  /** Runs one request and blocks this thread until it is answered. Throws on a main thread. Throws what a call rejects with. */
+  /**
+   * Runs one request and blocks this thread until it is answered. Throws on a main thread. Throws what a call
+   * rejects with.
+   */
   sync<I extends PipeInput>(input: I): Answered<I>;
 }
 
@@ -140,7 +170,10 @@ export interface PipeDescription {
   model: string;
   inputs: readonly TensorSpec[];
   outputs: readonly TensorSpec[];
-  /** Whether batches are joined along an open ("dynamic") or given ("fixed") first dimension, or not at all ("none"). */
+  /**
+   * Whether batches are joined along an open ("dynamic") or given ("fixed") first dimension, or not at all
+   * ("none").
+   */
   batch: "dynamic" | "fixed" | "none";
   instanceNum: number;
   max: number;

@@ -1,5 +1,6 @@
 /**
- * When does a batch go? A pure function: no clock, no atomics, no memory; it gets counts and a clock reading and answers.
+ * When does a batch go? A pure function: no clock, no atomics, no memory; it gets counts and a clock reading
+ * and answers.
  */
 
 /** Why a batch is sent. The numbers index the counters. */
@@ -24,8 +25,9 @@ export interface Limits {
 export type Decision = { go: true; group: number; reason: number } | { go: false; waitMs: number };
 
 /**
- * A group goes when it is full, when no instance runs, when its oldest row has waited for the batching timeout, or when
- * the pipe drains. Of several that may go, the one with the oldest row goes first, so that no shape waits for ever.
+ * A group goes when it is full, when no instance runs, when its oldest row has waited for the batching
+ * timeout, or when the pipe drains. Of several that may go, the one with the oldest row goes first, so that
+ * no shape waits for ever.
  */
 export function decide(
   waiting: readonly Waiting[],

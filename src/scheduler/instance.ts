@@ -1,5 +1,6 @@
 /**
- * One instance's loop, on its own thread: lead, take a batch, give the lead up, run the batch, answer its rows, again.
+ * One instance's loop, on its own thread: lead, take a batch, give the lead up, run the batch, answer its
+ * rows, again.
  */
 
 import { Outcome } from "../memory/slot.ts";
@@ -101,7 +102,9 @@ class Answers {
     else this.#settle(batch, 0, batch.rows, answer);
   }
 
-  /** The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates. */
+  /**
+   * The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates.
+   */
   #runAlone(batch: Batch): void {
     for (let row = 0; row < batch.rows; row++) {
       this.#words[this.#counters + CounterWord.reruns]++;
@@ -109,7 +112,10 @@ class Answers {
     }
   }
 
-  /** Answers rows: outcome into the slot word, done bits in as few writes as possible, one ring for each caller. */
+  /**
+   * Answers rows: outcome into the slot word, done bits in as few writes as possible, one ring for each
+   * caller.
+   */
   #settle(batch: Batch, from: number, rows: number, answer: RunOutcome): void {
     let channel = this.#channels[batch.channels[from]];
     let bits = 0;

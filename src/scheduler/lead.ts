@@ -1,10 +1,11 @@
 /**
- * Leading: exactly one idle instance looks at all channels, decides, takes a batch for itself and gives the lead up before
- * it runs. Nobody hands work to anybody, and idle instances never split a batch between them.
+ * Leading: exactly one idle instance looks at all channels, decides, takes a batch for itself and gives the
+ * lead up before it runs. Nobody hands work to anybody, and idle instances never split a batch between them.
  *
  * No wake-up is lost:
- * - A caller sets its pending bit, then reads the lead. The holder of the lead stores 0, then reads the pending bits. One of
- *   the two sees the other's write: either the caller wakes the new state of affairs, or the one that gave the lead up does.
+ * - A caller sets its pending bit, then reads the lead. The holder of the lead stores 0, then reads the
+ *   pending bits. One of the two sees the other's write: either the caller wakes the new state of affairs, or
+ *   the one that gave the lead up does.
  * - A leader reads its wake word, looks, and sleeps only while the word has not grown.
  */
 
@@ -53,7 +54,8 @@ export class Lead {
       const seen = pool.wakeSeen(this.#me);
       if (pool.tryLead(this.#me)) break;
       pool.setState(this.#me, State.parked);
-      // Once more after saying so: whoever gave the lead up just before may not have seen this instance parked.
+      // Once more after saying so: whoever gave the lead up just before may not have seen this instance
+      // parked.
       if (pool.tryLead(this.#me)) break;
       pool.sleep(this.#me, seen, Infinity);
       pool.setState(this.#me, State.idle);
@@ -63,8 +65,8 @@ export class Lead {
   }
 
   /**
-   * While leading: waits until a batch may go and takes it. Returns the reason, or -1 when the pipe is closing and nothing
-   * waits any more. The caller then gives the lead up.
+   * While leading: waits until a batch may go and takes it. Returns the reason, or -1 when the pipe is
+   * closing and nothing waits any more. The caller then gives the lead up.
    */
   gather(batch: Batch): number {
     const startMs = this.#nowMs();

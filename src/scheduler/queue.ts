@@ -1,10 +1,10 @@
 /**
- * The lists of waiting rows: one per shape, first in first out, linked through the slot tables. They live in shared
- * memory because the lead travels between threads; only the thread that holds the lead touches them, so they are plain
- * memory (see Pool).
+ * The lists of waiting rows: one per shape, first in first out, linked through the slot tables. They live in
+ * shared memory because the lead travels between threads; only the thread that holds the lead touches them,
+ * so they are plain memory (see Pool).
  *
- * A row is named by one number, channel * 65536 + slot. A slot that its caller gave up may come back with a new
- * generation while its old entry is still linked: it is unlinked then and linked anew at the end.
+ * A row is named by one number, channel * 65536 + slot. A slot that its caller gave up may come back with a
+ * new generation while its old entry is still linked: it is unlinked then and linked anew at the end.
  */
 
 import { GroupWord } from "../memory/layout.ts";
@@ -43,7 +43,10 @@ export class Queue {
       this.#waiting.push({ group, rows: 0, oldestMs: 0 });
   }
 
-  /** Empties a channel's ring into the lists. False if it stopped because every list is taken by another shape. */
+  /**
+   * Empties a channel's ring into the lists. False if it stopped because every list is taken by another
+   * shape.
+   */
   drain(channel: Channel): boolean {
     const { control, layout } = channel;
     const mask = layout.ringEntries - 1;
@@ -62,7 +65,10 @@ export class Queue {
     return fits;
   }
 
-  /** Takes rows of a group from its front into `batch`, for the instance `owner`. Rows that were given up fall away. */
+  /**
+   * Takes rows of a group from its front into `batch`, for the instance `owner`. Rows that were given up fall
+   * away.
+   */
   take(group: number, maxRows: number, owner: number, batch: Batch): void {
     const at = this.#group(group);
     let rows = 0;
@@ -106,8 +112,8 @@ export class Queue {
   }
 
   /**
-   * Makes the lists anew from the slot tables, oldest row first: for a leader that follows one that died. Also what
-   * prepares them for the first leader.
+   * Makes the lists anew from the slot tables, oldest row first: for a leader that follows one that died.
+   * Also what prepares them for the first leader.
    */
   rebuild(): void {
     for (const { group } of this.#waiting) {
@@ -119,7 +125,8 @@ export class Queue {
     const rows: { channel: Channel; slot: number }[] = [];
     for (const channel of this.#channels) {
       const { control, layout, shape } = channel;
-      // Ring entries before this tail are all in the table; later ones are found in the ring again and linked once.
+      // Ring entries before this tail are all in the table; later ones are found in the ring again and linked
+      // once.
       atomics.store(control, layout.head, atomics.load(control, layout.tail));
       control.fill(0, layout.linked, layout.linked + shape.slots);
       for (let slot = 0; slot < shape.slots; slot++) {
@@ -142,7 +149,10 @@ export class Queue {
     atomics.store(control, layout.head, head);
   }
 
-  /** Appends a row to the list of its shape; false if there is no list left for it. Stale entries are passed over. */
+  /**
+   * Appends a row to the list of its shape; false if there is no list left for it. Stale entries are passed
+   * over.
+   */
   #link(channel: Channel, slot: number, generation: number): boolean {
     const { control, layout } = channel;
     const linked = control[layout.linked + slot];

@@ -1,6 +1,6 @@
 /**
- * Starts the instance threads, notices their deaths, and replaces them. Runs on the thread that owns the pipe; it is not on
- * any request's path: while this thread is busy, callers and instances go on without it.
+ * Starts the instance threads, notices their deaths, and replaces them. Runs on the thread that owns the
+ * pipe; it is not on any request's path: while this thread is busy, callers and instances go on without it.
  */
 
 import { Worker } from "node:worker_threads";

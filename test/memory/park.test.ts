@@ -22,6 +22,7 @@ class Caller {
   constructor(spinUs: number) {
     this.bell = new Doorbell(this.channel, new Spin(spinUs), () => performance.now(), {
       look: () => this.#look(),
+      check: () => {},
       inFlight: () => this.inFlight,
     });
   }
