@@ -1,0 +1,107 @@
+/**
+ * A caller's own books: which request has which slots, and which slots are free. Private to the calling
+ * thread.
+ */
+
+import { InputError } from "../errors.ts";
+import type { PipeInput } from "./types.ts";
+
+export type Resolve = (input: never) => void;
+export type Reject = (error: unknown) => void;
+
+/**
+ * A request in flight. `slots` is null when it has one row: then the slot is known wherever the request is.
+ */
+export class Request {
+  readonly input: PipeInput;
+  readonly rows: number;
+  readonly slots: Int32Array | null;
+  readonly resolve: Resolve;
+  readonly reject: Reject;
+  /** Rows that are not answered yet. */
+  left: number;
+  error: Error | null = null;
+
+  constructor(input: PipeInput, rows: number, resolve: Resolve, reject: Reject) {
+    this.input = input;
+    this.rows = rows;
+    this.left = rows;
+    this.slots = rows === 1 ? null : new Int32Array(rows);
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  /** Sets the input's result and resolves; false if the input does not take it, which is a rejection. */
+  answer(result: NonNullable<PipeInput["result"]>): boolean {
+    try {
+      this.input.result = result;
+    } catch (cause) {
+      // Frozen meanwhile, or with a setter that throws: the caller's own doing, and nobody else's trouble.
+      this.reject(new InputError("result", "a property that can be set", "one that cannot", { cause }));
+      return false;
+    }
+    this.resolve(this.input as never);
+    return true;
+  }
+}
+
+/** Free slots, last in first out, so that few pages are ever touched; and who has the others. */
+export class SlotBooks {
+  readonly #requests: (Request | undefined)[];
+  readonly #free: Int32Array;
+  #freeCount: number;
+  #used = 0;
+
+  constructor(slots: number) {
+    this.#requests = Array.from({ length: slots });
+    this.#free = Int32Array.from({ length: slots }, (_, i) => slots - 1 - i);
+    this.#freeCount = slots;
+  }
+
+  get size(): number {
+    return this.#free.length;
+  }
+
+  get free(): number {
+    return this.#freeCount;
+  }
+
+  /** Slots from this one on were never taken, so no done bit of theirs can be set. */
+  get used(): number {
+    return this.#used;
+  }
+
+  /**
+   * Takes free slots that follow each other, for rows from `row` on, and returns how many; the first is
+   * `first`.
+   */
+  takeRun(request: Request, row: number): { first: number; rows: number } {
+    const first = this.#free[this.#freeCount - 1];
+    let rows = 1;
+    while (row + rows < request.rows && this.#free[this.#freeCount - 1 - rows] === first + rows) rows++;
+    this.#freeCount -= rows;
+    for (let i = 0; i < rows; i++) {
+      if (request.slots !== null) request.slots[row + i] = first + i;
+      this.#requests[first + i] = request;
+    }
+    if (first + rows > this.#used) this.#used = first + rows;
+    return { first, rows };
+  }
+
+  owner(slot: number): Request | undefined {
+    return this.#requests[slot];
+  }
+
+  giveBack(slot: number): void {
+    this.#requests[slot] = undefined;
+    this.#free[this.#freeCount++] = slot;
+  }
+
+  /** Everything in flight, once each; none of it is known any more afterwards. */
+  abandonAll(): Request[] {
+    const requests = new Set(this.#requests);
+    requests.delete(undefined);
+    this.#requests.fill(undefined);
+    return [...requests] as Request[];
+  }
+}
