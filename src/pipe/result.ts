@@ -153,7 +153,8 @@ class OutputReader {
       const other = this.#dims(slots[row]);
       if (showShape(other) === showShape(first)) continue;
       throw new ExecutionError(
-        `Cannot join output "${this.name}": row 0 has the shape ${showShape(first)}, row ${row} ${showShape(other)}`,
+        `Cannot join output "${this.name}": row 0 has the shape ${showShape(first)}, ` +
+          `row ${row} ${showShape(other)}`,
       );
     }
     return first;
