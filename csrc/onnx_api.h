@@ -61,8 +61,6 @@ typedef struct OrtApiBase {
      size_t input_count, const char *const *output_names, size_t output_count, OrtValue **outputs))        \
   X(CreateSessionOptions, 10, OrtStatus *, (OrtSessionOptions * *out))                                     \
   X(SetSessionExecutionMode, 13, OrtStatus *, (OrtSessionOptions *, int mode))                             \
-  X(DisableMemPattern, 17, OrtStatus *, (OrtSessionOptions *))                                             \
-  X(DisableCpuMemArena, 19, OrtStatus *, (OrtSessionOptions *))                                            \
   X(SetIntraOpNumThreads, 24, OrtStatus *, (OrtSessionOptions *, int threads))                             \
   X(SetInterOpNumThreads, 25, OrtStatus *, (OrtSessionOptions *, int threads))                             \
   X(SessionGetInputCount, 30, OrtStatus *, (const OrtSession *, size_t *out))                              \

@@ -13,7 +13,7 @@ static size_t allocated_bytes(void) {
 }
 #endif
 
-enum { WARM_UP = 50, ROUNDS = 400, BYTES_PER_ROUND = 8 };
+enum { WARM_UP = 50, ROUNDS = 400, BYTES_PER_ROUND = 64 };
 
 static onnx_writer negation, doubling;
 

@@ -5,7 +5,8 @@ int main(void) {
   uint32_t model = 0;
   CHECK_EQUAL(TP_ERR_UNSUPPORTED, open_model("backend=TensorrtTensor;path=model.onnx", NULL, 0, &model));
   CHECK_EQUAL(0, model);
-  const char *text = last_error();
+  char text[4096];
+  tp_last_error(text, sizeof text);
   if (strstr(text, "no CUDA driver") != NULL) {
     CHECK(strstr(text, "\"libcuda.so.1\": ") != NULL);
   } else {
