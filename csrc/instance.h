@@ -31,6 +31,14 @@ typedef struct tp_instance {
   tp_run run;
 } tp_instance;
 
+static inline tp_batch *tp_instance_block(const tp_instance *instance) {
+  return (tp_batch *)(void *)instance->block;
+}
+
+static inline tp_row *tp_instance_rows(const tp_instance *instance) {
+  return (tp_row *)(void *)(instance->block + sizeof(tp_batch));
+}
+
 /* Pins an instance and takes its busy flag: TP_OK, HANDLE or BUSY. */
 int32_t tp_instance_enter(uint32_t handle, tp_instance **instance);
 void tp_instance_leave(uint32_t handle, tp_instance *instance);

@@ -1,0 +1,10 @@
+/* The second half of a run: outputs into the slots, or into a result where they do not fit. */
+#ifndef TP_OUTPUTS_H
+#define TP_OUTPUTS_H
+
+#include "instance.h"
+
+/* After the engine's run, which returned `status` (TP_OK or TP_ERR_ROWS): the status of the whole. */
+int32_t tp_outputs_finish(tp_instance *instance, int32_t status);
+
+#endif
