@@ -24,7 +24,12 @@ function start(message: StartMessage): void {
   const pool = new Pool(message.shape, message.pool);
   const channels = message.channels.map((buffers, index) => new Channel(index, message.shape, buffers));
   const engine = new Engine(native, message, channels);
-  engine.warmUp(message.warmUp);
+  try {
+    engine.warmUp(message.warmUp);
+  } catch (error) {
+    engine.destroy();
+    throw error;
+  }
   pool.setState(message.instance, State.idle);
   report({ kind: "ready" });
   serve({

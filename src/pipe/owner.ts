@@ -3,7 +3,8 @@
  * that called `pipe()`.
  */
 
-import { ModelLoadError, PipeClosedError, fromPlainError } from "../errors.ts";
+import { InvariantError, ModelLoadError, PipeClosedError, TrtPipeError, fromPlainError } from "../errors.ts";
+import type { LoadStage } from "../errors.ts";
 import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
@@ -32,8 +33,11 @@ export class Owner {
   readonly #config: ParsedConfig;
   readonly #native: Native;
   readonly #supervisor: Supervisor<FromInstance>;
+  readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
+  /** Handle of the loaded model, 0 before and after. */
+  #model = 0;
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
   /** Watch on this thread, by which attached threads notice its end. */
@@ -43,6 +47,7 @@ export class Owner {
   constructor(config: ParsedConfig, native: Native, url: URL) {
     this.#config = config;
     this.#native = native;
+    this.#url = url;
     this.watch = native.threadWatch();
     this.#log = config.log;
     this.#supervisor = new Supervisor(url, {
@@ -67,16 +72,21 @@ export class Owner {
 
   /** Loads the model on the first instance's thread, then starts all instances. */
   async load(message: LoadMessage): Promise<Loaded> {
-    const model = await this.#supervisor.spawn(0, message);
-    if (model.kind !== "loaded") throw new ModelLoadError(message.path, "open", "Cannot load: no answer");
+    const model = await this.#supervisor.spawn(0, message).catch((error: unknown) => {
+      const hint = "workerUrl or TRTPIPE_WORKER say where the instance threads' script is";
+      throw asLoadError(error, message, "library", `Cannot start a thread from ${this.#url.href} (${hint})`);
+    });
+    if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
+    this.#model = model.model;
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
-    await Promise.all(
-      loaded.blocks.map((_, instance) => {
-        const start = this.#startMessage(loaded, instance);
-        return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
-      }),
-    );
+    const starts = loaded.blocks.map((_, instance) => {
+      const start = this.#startMessage(loaded, instance);
+      return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
+    });
+    await Promise.all(starts).catch((error: unknown) => {
+      throw asLoadError(error, message, "warm-up", "Cannot start an instance");
+    });
     return loaded;
   }
 
@@ -96,7 +106,12 @@ export class Owner {
 
   /** Ends whatever was started, for a pipe that never opened. */
   async terminate(): Promise<void> {
-    this.#loaded?.pool.setGate(Gate.shut);
+    if (this.#loaded !== null) {
+      // Instances that run already give back what they have; the others never come that far.
+      this.#loaded.pool.setGate(Gate.shut);
+      this.#loaded.pool.wakeAll();
+      await this.#supervisor.leave();
+    }
     await this.#supervisor.terminate();
     this.#letGo();
   }
@@ -117,9 +132,8 @@ export class Owner {
   #letGo(): void {
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
-    if (this.#loaded === null || this.#loaded.model.model === 0) return;
-    this.#native.closeModel(this.#loaded.model.model);
-    this.#loaded.model.model = 0;
+    if (this.#model !== 0) this.#native.closeModel(this.#model);
+    this.#model = 0;
   }
 
   /** Nobody will answer what waits: every caller is told. */
@@ -161,4 +175,12 @@ export class Owner {
       outputs: openDims(loaded.spec.outputs),
     };
   }
+}
+
+/** Our own errors as they are; everything else, a thread's end or the library's word, as one about this model. */
+function asLoadError(error: unknown, message: LoadMessage, stage: LoadStage, what: string): Error {
+  if (error instanceof TrtPipeError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  const name = message.path || (message.bytes === null ? message.candidates[0].backend : "bytes");
+  return new ModelLoadError(name, stage, `${what} for ${name}: ${why}`, { cause: error });
 }

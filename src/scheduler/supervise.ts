@@ -12,6 +12,8 @@ import type { Channel } from "../memory/channel.ts";
 const DEATH_LIMIT = 5;
 const DEATH_WINDOW_MS = 10_000;
 const FIRST_BACKOFF_MS = 20;
+/** How long threads of a pipe that could not be loaded may take to give back what they have. */
+const LEAVE_MS = 2000;
 
 /** What the supervisor needs to know of a thread's messages. */
 export interface Report {
@@ -97,6 +99,17 @@ export class Supervisor<From extends Report> {
     for (const { worker } of threads) worker.ref();
     this.#pool?.wakeAll();
     await Promise.all(threads.map((thread) => thread.exited));
+  }
+
+  /** Waits for threads that end by themselves, because the gate is shut; not for long. */
+  async leave(): Promise<void> {
+    this.#closing = true;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LEAVE_MS);
+    });
+    await Promise.race([late, Promise.all([...this.#threads.values()].map((thread) => thread.exited))]);
+    clearTimeout(timer);
   }
 
   /** Ends all threads without asking them: for a pipe that could not be loaded. */
