@@ -61,8 +61,18 @@ static void exhaustion(void) {
   CHECK_FAILS(TP_ERR_MEMORY, "all 65536 are in use",
               tp_handle_open(TP_KIND_RESULT, &object, count_finalize, &one_more));
   CHECK_EQUAL(65536, tp_handle_count());
+  /* With one slot left, it is used again and again: its generation comes round and is never 0. */
+  uint32_t last = handles[65535];
+  for (int i = 0; i < 66000; i++) {
+    CHECK_EQUAL(TP_OK, tp_handle_close(last, TP_KIND_RESULT));
+    CHECK_EQUAL(TP_OK, tp_handle_open(TP_KIND_RESULT, &object, count_finalize, &one_more));
+    CHECK(one_more != last && one_more >> 16 != 0);
+    CHECK(tp_handle_pin(last, TP_KIND_RESULT) == NULL);
+    last = one_more;
+  }
+  handles[65535] = last;
   for (int i = 0; i < 65536; i++) CHECK_EQUAL(TP_OK, tp_handle_close(handles[i], TP_KIND_RESULT));
-  CHECK_EQUAL(65536, finalized);
+  CHECK_EQUAL(65536 + 66000, finalized);
   CHECK_EQUAL(0, tp_handle_count());
 }
 

@@ -51,12 +51,28 @@ static void short_runs(fixture f, uint32_t runs) {
   CHECK_EQUAL(TP_OK, tp_instance_run(f.instance, 1));
 }
 
+/* While an instance runs, nothing else can be done with it. */
+static void busy(fixture f) {
+  runner r = {.f = f, .runs = 1};
+  pthread_t thread;
+  CHECK_EQUAL(0, pthread_create(&thread, NULL, run_many, &r));
+  while (tp_instance_bind_batch(f.instance, NULL, 0) != TP_ERR_BUSY) sleep_us(20);
+  CHECK_FAILS(TP_ERR_BUSY, "in use on another thread", tp_instance_run(f.instance, 1));
+  CHECK_EQUAL(TP_ERR_BUSY, tp_instance_bind_layout(f.instance, f.offsets, f.strides, 2));
+  CHECK_EQUAL(TP_ERR_BUSY, tp_instance_bind_channel(f.instance, 0, NULL, 0, 0));
+  CHECK_EQUAL(TP_ERR_BUSY, tp_instance_destroy(f.instance));
+  while (atomic_load(&r.finished) < 1) CHECK_EQUAL(TP_OK, tp_instance_interrupt(f.instance));
+  CHECK_EQUAL(0, pthread_join(thread, NULL));
+  CHECK_EQUAL(1, r.interrupted);
+}
+
 static void fault(void) {
   uint32_t model = 0;
   CHECK_EQUAL(TP_OK, open_model("backend=Fault;shape=2", NULL, 0, &model));
   fixture f = make_fixture(model, 1, 1, 2, (uint64_t[]){8, 8});
   set_row(&f, 0, 0, 0);
   memcpy(slot_data(&f, 0, 0, 0), (float[]){TP_FAULT_HANG, 0}, 8);
+  busy(f);
   hanging_runs(f, 200);
   memcpy(slot_data(&f, 0, 0, 0), (float[]){TP_FAULT_NONE, 0}, 8);
   short_runs(f, 20000);
