@@ -37,7 +37,9 @@ export function run(command, args, { env = {}, live = false, cwd = root, limitS 
     const release = limitS > 0 ? limit(child, limitS) : () => "";
     child.on("error", (error) => resolve({ status: 127, output: error.message }));
     child.on("close", (code, signal) => {
-      output += release();
+      const note = release();
+      output += note;
+      if (live) process.stdout.write(note);
       resolve({ status: code ?? 128 + constants.signals[signal], output });
     });
   });

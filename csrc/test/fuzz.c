@@ -4,9 +4,10 @@
 enum { KNOWN = 24, CALLS = 2000 };
 
 static uint64_t random_state;
-static uint32_t known[KNOWN]; /* handles that were given out, live and stale, of all kinds */
-static uint32_t given[CALLS]; /* all handles that were given out for this seed */
+static uint32_t known[KNOWN];     /* handles that were given out, live and stale, of all kinds */
+static uint32_t given[2 * CALLS]; /* all handles that were given out for this seed */
 static uint32_t given_count;
+static uint32_t ready;       /* the instance that was last bound as it should be */
 static uint32_t batches;     /* runs that went well, to know that this gets anywhere */
 static uint64_t words[1024]; /* where buffers point to */
 
@@ -15,13 +16,15 @@ static uint32_t any(uint32_t below) { return next_random(&random_state) % below;
 /* Remembers what a call gave out. */
 static void note(int32_t status, const uint32_t *handle) {
   if (status != TP_OK) return;
-  CHECK(*handle != 0 && given_count < CALLS);
+  CHECK(*handle != 0 && given_count < 2 * CALLS);
   given[given_count++] = *handle;
   known[any(KNOWN)] = *handle;
 }
 
 static uint32_t any_handle(void) {
-  switch (any(8)) {
+  switch (any(10)) {
+    case 8:
+    case 9: return ready;
     case 0: return next_random(&random_state);
     case 1: return known[any(KNOWN)] ^ 1u << any(32);
     default: return known[any(KNOWN)];
@@ -80,6 +83,21 @@ static union {
   uint8_t bytes[sizeof(tp_batch) + 64 * sizeof(tp_row)];
 } block;
 
+/* An instance with all its bindings, to start from. */
+static void make_ready(void) {
+  uint32_t handle = 0;
+  open_one();
+  if (given_count == 0) return;
+  int32_t status = tp_instance_create(given[given_count - 1], 4, 1, &handle);
+  note(status, &handle);
+  if (status != TP_OK) return;
+  ready = handle;
+  tp_instance_bind_layout(ready, (uint64_t[]){0, 4096}, (uint64_t[]){64, any(3) ? 64 : any(64)}, 2);
+  tp_instance_bind_channel(ready, 0, words, sizeof words, 8);
+  tp_instance_bind_channel(ready, 1, words, sizeof words, 8);
+  tp_instance_bind_batch(ready, &block, sizeof block);
+}
+
 static void run(void) {
   tp_row *rows = (tp_row *)(void *)(&block.batch + 1);
   block.batch.flags = any(2);
@@ -100,8 +118,9 @@ static void one_call(void) {
   uint64_t bytes;
   uint32_t handle = 0;
   void *buffer;
-  switch (any(18)) {
+  switch (any(20)) {
     case 0: open_one(); break;
+    case 17: make_ready(); break;
     case 1:
       buffer = any_buffer(any_number(), &bytes);
       tp_model_describe(any_handle(), buffer, buffer != NULL ? (uint32_t)bytes : any_number());
@@ -130,7 +149,7 @@ static void one_call(void) {
     case 11:
     case 12: run(); break;
     case 13: tp_instance_interrupt(any_handle()); break;
-    case 14: tp_instance_destroy(any_handle()); break;
+    case 14: tp_instance_destroy(any(4) ? any_number() : any_handle()); break;
     case 15:
       buffer = any_buffer(any(4000), &bytes);
       tp_result_copy(any_handle(), any(2) ? any(4) : any_number(), any(2) ? 0 : any_number(), buffer, bytes);

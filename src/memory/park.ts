@@ -100,7 +100,10 @@ export class Doorbell {
     atomics.store(control, layout.waiting, 1);
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
-      return this.#found();
+      // Not in a microtask: looking and finding in turn would keep the event loop from everybody else.
+      this.#learn();
+      setImmediate(this.#goOn);
+      return;
     }
     const wait = atomics.waitAsync(control, layout.bell, seen);
     if (wait.async) void wait.value.then(this.#woken);
@@ -115,8 +118,12 @@ export class Doorbell {
 
   /** Callers go on in the microtasks that follow; what they ask for is waited for from a fresh start. */
   #found(): void {
-    this.#spin.learn(this.#nowMs() - this.#sinceMs);
+    this.#learn();
     queueMicrotask(this.#goOn);
+  }
+
+  #learn(): void {
+    this.#spin.learn(this.#nowMs() - this.#sinceMs);
   }
 
   readonly #goOn = (): void => {

@@ -237,7 +237,7 @@ export class Caller {
     if (this.#abandoned) return 0;
     const channel = this.#channel;
     let found = 0;
-    let untilMs = 0;
+    const untilMs = this.#nowMs() + SETTLE_MS;
     for (let word = (this.#slots.used - 1) >> 5; word >= 0; word--) {
       let bits = channel.takeDone(word);
       if (bits === 0) continue;
@@ -246,9 +246,12 @@ export class Caller {
         bits &= ~(1 << bit);
         this.#rowDone(word * 32 + bit);
         found++;
+        if ((found & 7) !== 0 || bits === 0 || this.#nowMs() <= untilMs) continue;
+        // Large answers take long to copy: what is left of this word waits for the next look.
+        channel.markDone(word, bits);
+        return found;
       }
-      if (untilMs === 0) untilMs = this.#nowMs() + SETTLE_MS;
-      else if (this.#nowMs() > untilMs) break;
+      if (this.#nowMs() > untilMs) break;
     }
     if (found > 0 && this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
     return found;

@@ -197,7 +197,8 @@ function isUrl(field: string, value: unknown): value is URL {
 
 function readQueue(field: string, value: unknown, max: Limit | null): number {
   const queue = readInteger(field, value, 1, SLOT_LIMIT);
-  if (max === null || max.rows === null || queue >= max.rows) return queue;
+  // Of full shapes only the model tells whether the first dimension means rows.
+  if (max === null || max.rows === null || max.shapes !== null || queue >= max.rows) return queue;
   throw refuse(field, value, `at least max, which is ${showRows(max.rows)}`);
 }
 

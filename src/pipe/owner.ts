@@ -177,7 +177,9 @@ export class Owner {
   }
 }
 
-/** Our own errors as they are; everything else, a thread's end or the library's word, as one about this model. */
+/**
+ * Our own errors as they are; everything else, a thread's end or the library's word, as one about this model.
+ */
 function asLoadError(error: unknown, message: LoadMessage, stage: LoadStage, what: string): Error {
   if (error instanceof TrtPipeError) return error;
   const why = error instanceof Error ? error.message : String(error);

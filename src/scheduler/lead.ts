@@ -15,7 +15,7 @@ import { Gate, State } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import type { Spin } from "../memory/spin.ts";
 import { decide } from "./decide.ts";
-import type { Limits } from "./decide.ts";
+import type { Limits, Waiting } from "./decide.ts";
 import { Queue } from "./queue.ts";
 import type { Batch } from "./queue.ts";
 
@@ -61,7 +61,7 @@ export class Lead {
       pool.setState(this.#me, State.idle);
     }
     pool.setState(this.#me, State.leading);
-    if (pool.takeRebuild()) this.#queue.rebuild();
+    if (pool.takeRebuild()) this.#blocked = this.#queue.rebuild();
   }
 
   /**
@@ -77,16 +77,30 @@ export class Lead {
       if (gate === Gate.shut) return -1;
       const draining = gate === Gate.draining;
       const nowMs = this.#nowMs();
-      const decision = decide(this.#queue.waiting(), this.#limits, nowMs, this.#pool.running(), draining);
+      const decision = decide(this.#waiting(), this.#limits, nowMs, this.#pool.running(), draining);
       if (decision.go) {
         this.#queue.take(decision.group, this.#limits.maxRows, this.#me, batch);
         if (batch.rows === 0) continue;
         this.#spin.learn(nowMs - startMs);
         return decision.reason;
       }
-      if (draining && this.#queue.isEmpty() && !this.#pool.hasPending()) return -1;
+      if (draining && this.#isEmpty()) return -1;
       this.#wait(seen, decision.waitMs);
     }
+  }
+
+  /**
+   * What waits. A list that has become empty, by requests that were given up, is filled from the rings first.
+   */
+  #waiting(): readonly Waiting[] {
+    const waiting = this.#queue.waiting();
+    if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
+    this.#look();
+    return this.#queue.waiting();
+  }
+
+  #isEmpty(): boolean {
+    return this.#blocked.length === 0 && this.#queue.isEmpty() && !this.#pool.hasPending();
   }
 
   /** Gives the lead up. The instance's new state is stored first, so that a new leader counts it right. */

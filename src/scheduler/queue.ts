@@ -113,9 +113,10 @@ export class Queue {
 
   /**
    * Makes the lists anew from the slot tables, oldest row first: for a leader that follows one that died.
-   * Also what prepares them for the first leader.
+   * Also what prepares them for the first leader. Returns the channels whose ring keeps rows, because all
+   * lists are taken.
    */
-  rebuild(): void {
+  rebuild(): Channel[] {
     for (const { group } of this.#waiting) {
       const at = this.#group(group);
       this.#words[at + GroupWord.head] = NONE;
@@ -134,16 +135,18 @@ export class Queue {
       }
     }
     rows.sort((a, b) => a.channel.entered[a.slot] - b.channel.entered[b.slot]);
-    for (const { channel, slot } of rows) {
-      const generation = generationOf(channel.control[channel.layout.word + slot]);
-      if (this.#link(channel, slot, generation)) continue;
-      this.#spill(channel, slot, generation);
-    }
+    const left = rows.filter(({ channel, slot }) => {
+      return !this.#link(channel, slot, generationOf(channel.control[channel.layout.word + slot]));
+    });
+    // The ring grows at its front here, so the newest goes in first.
+    for (const { channel, slot } of left.reverse()) this.#spill(channel, slot);
+    return [...new Set(left.map(({ channel }) => channel))];
   }
 
   /** Puts a row whose shape found no list back into its channel's ring; only possible while rebuilding. */
-  #spill(channel: Channel, slot: number, generation: number): void {
+  #spill(channel: Channel, slot: number): void {
     const { control, layout } = channel;
+    const generation = generationOf(control[layout.word + slot]);
     const head = (atomics.load(control, layout.head) - 1) | 0;
     control[layout.ring + (head & (layout.ringEntries - 1))] = slot | (generation << 16);
     atomics.store(control, layout.head, head);
