@@ -52,8 +52,8 @@ describe("close()", () => {
         const call = models(quick());
         const closed = models.close();
         block(10);
-        await within(call, "the call", 2000);
-        await within(closed, "close()", 2000);
+        expect((await within(call, "the call", 3000)).result).toBeInstanceOf(Tensor);
+        await within(closed, "close()", 3000);
       }
     },
   );

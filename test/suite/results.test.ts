@@ -1,4 +1,4 @@
-/** Answers equal those of onnxruntime-node, whatever a model's inputs, outputs and batch dimension are like. */
+/** Answers equal those of onnxruntime-node, whatever a model's inputs, outputs and batch dimension. */
 
 import { afterAll, describe, expect, it } from "vitest";
 import { Tensor } from "trtpipe";
@@ -109,7 +109,7 @@ function distance(a: Tensor, b: Tensor): number {
   return largest;
 }
 
-/** The rows of a fixed batch are given one by one: onnxruntime-node takes exactly as many as the model says. */
+/** The rows of a fixed batch go one by one: onnxruntime-node takes exactly as many as the model says. */
 async function expected({ model }: Case, feeds: Feeds, split: boolean): Promise<Record<string, Tensor>> {
   if (!split) return reference(model, feeds);
   const rows = await Promise.all(feeds.x.split().map((x) => reference(model, { x })));

@@ -54,7 +54,7 @@ export class CallerThread {
     return reply.value as Operations[K][1];
   }
 
-  /** Begins a call there and keeps that thread busy; resolves when it was made. Then comes `ask("settle", id)`. */
+  /** Begins a call there and keeps that thread busy; resolves when it was made. `ask("settle", id)` waits. */
   async begin(id: number, data: InputData, blockMs: number): Promise<void> {
     const begun = new Promise<void>((resolve) => this.#begun.set(id, resolve));
     this.#worker.postMessage({ id: -1, operation: "begin", argument: { id, data, blockMs } });

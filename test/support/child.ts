@@ -54,6 +54,6 @@ export function runChild(script: string, options: ChildOptions = {}): Promise<En
 
 /** The environment without what the test runner puts there for its own children. */
 function withoutRunner(): Record<string, string | undefined> {
-  const own = ["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "VITEST"];
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.includes(name)));
+  const own = new Set(["NODE_OPTIONS", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "VITEST"]);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
 }
