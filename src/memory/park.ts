@@ -100,10 +100,7 @@ export class Doorbell {
     atomics.store(control, layout.waiting, 1);
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
-      // Not in a microtask: looking and finding in turn would keep the event loop from everybody else.
-      this.#learn();
-      setImmediate(this.#goOn);
-      return;
+      return this.#found();
     }
     const wait = atomics.waitAsync(control, layout.bell, seen);
     if (wait.async) void wait.value.then(this.#woken);

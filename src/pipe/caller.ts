@@ -23,10 +23,7 @@ import type { Answered, PipeInput } from "./types.ts";
 
 /** Settling for longer than this gives the event loop a turn before it goes on. */
 const SETTLE_MS = 1;
-/**
- * Published rows after which the bell is rung at least, although the turn goes on: instances need not idle
- * meanwhile.
- */
+/** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
 const RING_EVERY_MIN = 8;
 
 export interface CallerOptions {
@@ -247,7 +244,6 @@ export class Caller {
         this.#rowDone(word * 32 + bit);
         found++;
         if ((found & 7) !== 0 || bits === 0 || this.#nowMs() <= untilMs) continue;
-        // Large answers take long to copy: what is left of this word waits for the next look.
         channel.markDone(word, bits);
         return found;
       }
