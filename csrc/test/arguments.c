@@ -1,22 +1,24 @@
 /* What the functions refuse, in words, and what the library and its models tell about themselves. */
 #include "fixture.h"
 
-static void arguments_are_checked(void) {
-  uint32_t model = 0, instance = 0;
-  CHECK_EQUAL(TP_OK, open_model("backend=Identity;shape=4", NULL, 0, &model));
+static uint8_t payload[4096];
+static union {
+  tp_batch batch;
+  uint8_t bytes[sizeof(tp_batch) + 4 * sizeof(tp_row)];
+} block;
+static const uint64_t offsets[] = {0, 1024}, strides[] = {16, 16};
+
+static void creating_is_checked(uint32_t model) {
+  uint32_t instance = 0;
   CHECK_FAILS(TP_ERR_ARGUMENT, "max_rows", tp_instance_create(model, 0, 1, &instance));
   CHECK_FAILS(TP_ERR_ARGUMENT, "max_rows", tp_instance_create(model, 65537, 1, &instance));
   CHECK_FAILS(TP_ERR_ARGUMENT, "min_rows", tp_instance_create(model, 4, 0, &instance));
   CHECK_FAILS(TP_ERR_ARGUMENT, "min_rows", tp_instance_create(model, 4, 5, &instance));
   CHECK_FAILS(TP_ERR_ARGUMENT, "NULL", tp_instance_create(model, 4, 1, NULL));
-  CHECK_EQUAL(TP_OK, tp_instance_create(model, 4, 1, &instance));
+  CHECK_EQUAL(0, instance);
+}
 
-  static uint8_t payload[4096];
-  static union {
-    tp_batch batch;
-    uint8_t bytes[sizeof(tp_batch) + 4 * sizeof(tp_row)];
-  } block;
-  uint64_t offsets[] = {0, 1024}, strides[] = {16, 16};
+static void binding_is_checked(uint32_t instance) {
   CHECK_FAILS(TP_ERR_ARGUMENT, "no layout is bound", tp_instance_run(instance, 1));
   CHECK_FAILS(TP_ERR_ARGUMENT, "no layout is bound", tp_instance_bind_channel(instance, 0, payload, 4096, 1));
   CHECK_FAILS(TP_ERR_ARGUMENT, "expected 2 tensors", tp_instance_bind_layout(instance, offsets, strides, 3));
@@ -37,7 +39,9 @@ static void arguments_are_checked(void) {
               tp_instance_bind_channel(instance, 0, payload, 4096, UINT32_MAX));
   CHECK_EQUAL(TP_OK, tp_instance_bind_channel(instance, 255, payload, 1040, 1));
   CHECK_EQUAL(TP_OK, tp_instance_bind_channel(instance, 0, payload, 4096, 192));
+}
 
+static void rows_are_checked(uint32_t instance) {
   tp_row *rows = (tp_row *)(void *)(&block.batch + 1);
   CHECK_FAILS(TP_ERR_ARGUMENT, "1 to 4 rows, got 0", tp_instance_run(instance, 0));
   CHECK_FAILS(TP_ERR_ARGUMENT, "1 to 4 rows, got 5", tp_instance_run(instance, 5));
@@ -56,7 +60,15 @@ static void arguments_are_checked(void) {
   CHECK_EQUAL(TP_OK, tp_instance_run(instance, 1));
   CHECK_EQUAL(TP_OK, tp_instance_bind_layout(instance, offsets, strides, 2));
   CHECK_FAILS(TP_ERR_ARGUMENT, "not bound", tp_instance_run(instance, 1));
+}
 
+static void instances(void) {
+  uint32_t model = 0, instance = 0;
+  CHECK_EQUAL(TP_OK, open_model("backend=Identity;shape=4", NULL, 0, &model));
+  creating_is_checked(model);
+  CHECK_EQUAL(TP_OK, tp_instance_create(model, 4, 1, &instance));
+  binding_is_checked(instance);
+  rows_are_checked(instance);
   CHECK_EQUAL(TP_OK, tp_instance_interrupt(instance));
   CHECK_EQUAL(TP_OK, tp_model_close(model));
   CHECK_EQUAL(TP_ERR_HANDLE, tp_instance_create(model, 1, 1, &instance));
@@ -115,7 +127,7 @@ static void describing(void) {
 }
 
 int main(void) {
-  arguments_are_checked();
+  instances();
   opening_is_checked();
   describing();
   CHECK_EQUAL(0, tp_handle_count());
