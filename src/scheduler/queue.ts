@@ -139,7 +139,7 @@ export class Queue {
       return !this.#link(channel, slot, generationOf(channel.control[channel.layout.word + slot]));
     });
     // The ring grows at its front here, so the newest goes in first.
-    for (const { channel, slot } of left.reverse()) this.#spill(channel, slot);
+    for (const { channel, slot } of left.toReversed()) this.#spill(channel, slot);
     return [...new Set(left.map(({ channel }) => channel))];
   }
 
