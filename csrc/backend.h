@@ -74,6 +74,11 @@ typedef struct tp_backend {
   /* Frees a model. All its instances are destroyed and all its outputs released. Any thread. */
   void (*close)(void *model);
 
+  /* Staging memory that this backend reads and writes best, and its end; NULL: any memory will do.
+     Not zeroed. Instance thread. */
+  void *(*staging_alloc)(void *model, uint64_t bytes);
+  void (*staging_free)(void *model, void *memory);
+
   /* Makes an instance for runs of up to `capacity` rows (padding included). Instance thread. */
   int32_t (*instance_create)(void *model, const tp_model_info *info, uint32_t capacity, void **state);
   /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY or DEVICE. After TP_OK and TP_ERR_ROWS every output

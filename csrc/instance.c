@@ -26,20 +26,32 @@ void tp_instance_leave(uint32_t handle, tp_instance *instance) {
   tp_handle_unpin(handle);
 }
 
+static void free_staging(tp_instance *x, uint32_t k) {
+  const tp_backend *backend = x->model->backend;
+  if (backend->staging_free != NULL) backend->staging_free(x->model->state, x->staging[k]);
+  else tp_free(x->staging[k]);
+}
+
+static void *alloc_staging(const tp_instance *x, uint64_t bytes) {
+  const tp_backend *backend = x->model->backend;
+  return backend->staging_alloc != NULL ? backend->staging_alloc(x->model->state, bytes)
+                                        : tp_alloc_staging((size_t)bytes);
+}
+
 int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
   if (instance->staging[k] != NULL && bytes <= instance->staging_bytes[k]) return TP_OK;
   if (bytes > SIZE_MAX / 2) {
     return tp_fail(TP_ERR_MEMORY, "cannot get %llu bytes of memory for a batch", (unsigned long long)bytes);
   }
-  tp_free(instance->staging[k]);
-  instance->staging[k] = tp_alloc_staging((size_t)bytes);
+  free_staging(instance, k);
+  instance->staging[k] = alloc_staging(instance, bytes);
   instance->staging_bytes[k] = instance->staging[k] != NULL ? bytes : 0;
   return instance->staging[k] != NULL ? TP_OK : TP_ERR_MEMORY;
 }
 
 static void free_instance(tp_instance *x) {
   if (x->state != NULL) x->model->backend->destroy(x->state);
-  for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
+  for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) free_staging(x, k);
   tp_free(x->places);
   tp_free(x->row_status);
   tp_model_release(x->model);

@@ -21,6 +21,8 @@ tp_function tp_library_function(void *library, const char *name) {
   return function;
 }
 
+void *tp_library_data(void *library, const char *name) { return dlsym(library, name); }
+
 const char *tp_library_path(tp_function function, const char *fallback) {
   void *address;
   memcpy(&address, &function, sizeof address);

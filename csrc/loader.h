@@ -12,6 +12,9 @@ void *tp_library_open(const char *name, tp_text *tried);
 /* A function of a library; NULL if it has none of that name. */
 tp_function tp_library_function(void *library, const char *name);
 
+/* A variable of a library; NULL if it has none of that name. */
+void *tp_library_data(void *library, const char *name);
+
 /* The path of the file that a function came from, or `fallback`. */
 const char *tp_library_path(tp_function function, const char *fallback);
 

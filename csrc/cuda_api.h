@@ -1,0 +1,70 @@
+/*
+ * The part of CUDA's driver interface that we use, without its headers. libcuda.so.1 is the one file of CUDA
+ * that is surely there where a device is; its functions are only ever added to, and a changed one gets a new
+ * suffix. TensorRT's own runtime works in the device's primary context, and so do we: streams and memory are
+ * the same for both.
+ *
+ * Every function returns 0 or an error number.
+ */
+#ifndef TP_CUDA_API_H
+#define TP_CUDA_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int CUdevice;
+typedef struct CUctx *CUcontext;
+typedef struct CUstr *CUstream;
+typedef struct CUevt *CUevent;
+typedef struct CUpool *CUmemoryPool;
+typedef uint64_t CUdeviceptr;
+
+typedef struct CUuuid {
+  unsigned char bytes[16];
+} CUuuid;
+
+/* Numbers of CUDA's enumerations, as far as they are used. */
+#define CU_STREAM_NON_BLOCKING 1u
+#define CU_EVENT_BLOCKING_SYNC 1u
+#define CU_EVENT_DISABLE_TIMING 2u
+#define CU_MEMHOSTALLOC_PORTABLE 1u
+#define CU_ATTRIBUTE_MAJOR 75
+#define CU_ATTRIBUTE_MINOR 76
+#define CU_ATTRIBUTE_POOLS 115
+#define CU_POOL_RELEASE_THRESHOLD 4
+#define CU_ERROR_MEMORY 2
+#define CU_ERROR_NOT_READY 600
+
+/* X(member, exported name, parameters) */
+#define TP_CUDA_FUNCTIONS(X)                                                                      \
+  X(init, cuInit, (unsigned flags))                                                               \
+  X(driver_version, cuDriverGetVersion, (int *version))                                           \
+  X(device_count, cuDeviceGetCount, (int *count))                                                 \
+  X(device_get, cuDeviceGet, (CUdevice * device, int ordinal))                                    \
+  X(device_name, cuDeviceGetName, (char *name, int bytes, CUdevice device))                       \
+  X(device_uuid, cuDeviceGetUuid_v2, (CUuuid * uuid, CUdevice device))                            \
+  X(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device))         \
+  X(context_retain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))             \
+  X(context_set, cuCtxSetCurrent, (CUcontext context))                                            \
+  X(memory_info, cuMemGetInfo_v2, (size_t *free_bytes, size_t *all_bytes))                        \
+  X(error_name, cuGetErrorName, (int error, const char **name))                                   \
+  X(error_text, cuGetErrorString, (int error, const char **text))                                 \
+  X(stream_create, cuStreamCreateWithPriority, (CUstream * stream, unsigned flags, int priority)) \
+  X(stream_destroy, cuStreamDestroy_v2, (CUstream stream))                                        \
+  X(stream_wait, cuStreamSynchronize, (CUstream stream))                                          \
+  X(event_create, cuEventCreate, (CUevent * event, unsigned flags))                               \
+  X(event_record, cuEventRecord, (CUevent event, CUstream stream))                                \
+  X(event_query, cuEventQuery, (CUevent event))                                                   \
+  X(event_wait, cuEventSynchronize, (CUevent event))                                              \
+  X(event_destroy, cuEventDestroy_v2, (CUevent event))                                            \
+  X(memory_take, cuMemAllocAsync, (CUdeviceptr * memory, size_t bytes, CUstream stream))          \
+  X(memory_give, cuMemFreeAsync, (CUdeviceptr memory, CUstream stream))                           \
+  X(pool_get, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                  \
+  X(pool_set, cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value))             \
+  X(host_take, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                     \
+  X(host_give, cuMemFreeHost, (void *memory))                                                     \
+  X(to_device, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream))  \
+  X(to_host, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream))          \
+  X(on_device, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream))
+
+#endif

@@ -1,0 +1,82 @@
+/* Streams, waiting for them, and memory of a device. */
+#include <time.h>
+
+#include "cuda.h"
+#include "memory.h"
+
+int32_t tp_cuda_queue_open(tp_cuda_device *device, uint32_t spin_us, tp_cuda_queue *queue) {
+  const tp_cuda *cuda = device->cuda;
+  *queue = (tp_cuda_queue){.device = device, .spin_us = spin_us};
+  int error = cuda->stream_create(&queue->stream, CU_STREAM_NON_BLOCKING, 0);
+  if (error == 0) error = cuda->event_create(&queue->done, CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING);
+  int32_t status = tp_cuda_check(device, error, TP_ERR_MEMORY, "cannot create a CUDA stream");
+  if (status != TP_OK) tp_cuda_queue_close(queue);
+  return status;
+}
+
+/* What closing answers is not told: there is nothing that a caller could do about it. */
+void tp_cuda_queue_close(tp_cuda_queue *queue) {
+  if (queue->device == NULL) return;
+  const tp_cuda *cuda = queue->device->cuda;
+  if (queue->stream != NULL) {
+    (void)cuda->stream_wait(queue->stream);
+    (void)cuda->stream_destroy(queue->stream);
+  }
+  if (queue->done != NULL) (void)cuda->event_destroy(queue->done);
+  *queue = (tp_cuda_queue){0};
+}
+
+static uint64_t now_us(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+/* Sleeping costs the wake-up of a thread, so short waits are spent looking. */
+int32_t tp_cuda_queue_wait(const tp_cuda_queue *queue, const char *doing) {
+  const tp_cuda *cuda = queue->device->cuda;
+  int error = cuda->event_record(queue->done, queue->stream);
+  if (error != 0) {
+    (void)cuda->stream_wait(queue->stream);
+    return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
+  }
+  if (queue->spin_us > 0) {
+    uint64_t until = now_us() + queue->spin_us;
+    do error = cuda->event_query(queue->done);
+    while (error == CU_ERROR_NOT_READY && now_us() < until);
+    if (error != CU_ERROR_NOT_READY) return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
+  }
+  error = cuda->event_wait(queue->done);
+  return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
+}
+
+int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes) {
+  /* Also a tensor of no elements needs an address that is not 0. */
+  if (bytes == 0) bytes = 1;
+  if (bytes <= memory->bytes) return TP_OK;
+  tp_cuda_memory_free(queue, memory);
+  int error = queue->device->cuda->memory_take(&memory->at, (size_t)bytes, queue->stream);
+  if (error != 0) memory->at = 0;
+  else memory->bytes = bytes;
+  return tp_cuda_check(queue->device, error, TP_ERR_MEMORY, "cannot get device memory for a batch");
+}
+
+void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory) {
+  if (memory->at != 0) (void)queue->device->cuda->memory_give(memory->at, queue->stream);
+  *memory = (tp_cuda_memory){0};
+}
+
+void *tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes) {
+  void *memory = NULL;
+  int32_t status = tp_cuda_enter(device);
+  if (status != TP_OK) return NULL;
+  int error = device->cuda->host_take(&memory, bytes > 0 ? (size_t)bytes : 1, CU_MEMHOSTALLOC_PORTABLE);
+  status = tp_cuda_check(device, error, TP_ERR_MEMORY, "cannot get pinned host memory for a batch");
+  return status == TP_OK ? memory : NULL;
+}
+
+void tp_cuda_host_free(tp_cuda_device *device, void *memory) {
+  if (memory == NULL) return;
+  (void)device->cuda->context_set(device->context);
+  (void)device->cuda->host_give(memory);
+}

@@ -1,0 +1,50 @@
+/* One instance: an execution context with a stream and device memory of its own. */
+#ifndef TP_TENSORRT_INSTANCE_H
+#define TP_TENSORRT_INSTANCE_H
+
+#include "tensorrt_engine.h"
+
+/* An input or output of an instance. */
+typedef struct tp_trt_tensor {
+  /* First: the object that TensorRT calls to place an output whose size only its data decide. */
+  const tp_function *slots;
+  const char *name;
+  tp_cuda_memory memory;
+  CUdeviceptr bound; /* the address that the context has */
+  tp_trt_dims shape; /* inputs: as the context has it; outputs that are `late`: as the last run left it */
+  bool late;         /* an output whose size only its data decide */
+  const tp_cuda_queue *queue;
+} tp_trt_tensor;
+
+typedef struct tp_trt_instance {
+  const tp_trt_engine *engine;
+  const tp_model_info *info;
+  void *context;
+  tp_cuda_queue queue;
+  bool shapes_known; /* the context has inferred all shapes from those of the inputs */
+  tp_trt_tensor tensors[TP_MAX_TENSORS];
+} tp_trt_instance;
+
+int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info *info, uint32_t spin_us,
+                               uint32_t capacity, void **instance);
+
+/* Lets TensorRT place the output through us. */
+int32_t tp_trt_output_late(tp_trt_instance *instance, uint32_t k);
+
+/* Elements' bytes of a full shape; false if a dimension is open or the product overflows. */
+bool tp_trt_shape_bytes(const tp_model_info *info, uint32_t k, const tp_trt_dims *shape, uint64_t *bytes);
+
+/* Gives the context an input's shape, if it has another. Errors: EXECUTION. */
+int32_t tp_trt_set_shape(tp_trt_instance *instance, uint32_t k, const tp_trt_dims *shape);
+
+/* Infers all shapes, if an input's has changed. Errors: EXECUTION. */
+int32_t tp_trt_infer_shapes(tp_trt_instance *instance);
+
+/* Device memory of that size for a tensor, known to the context. Errors: MEMORY, EXECUTION, DEVICE. */
+int32_t tp_trt_place(tp_trt_instance *instance, uint32_t k, uint64_t bytes);
+
+/* The functions of tp_backend. */
+int32_t tp_trt_run(void *instance, tp_run *run);
+void tp_trt_destroy(void *instance);
+
+#endif
