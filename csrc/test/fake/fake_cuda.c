@@ -1,0 +1,220 @@
+/* Devices, contexts, errors and memory. Streams and events are fake_cuda_stream.c. */
+#include "fake_cuda.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_cuda_internal.h"
+
+#define ALLOCATIONS 256
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char failing[64];
+static int calls_left, fail_with, lost;
+static struct {
+  char *at;
+  size_t bytes;
+} allocations[ALLOCATIONS];
+static int live;
+
+static _Thread_local void *context;
+
+static int is_sticky(int error) { return error == 700 || error == 719 || error == 999; }
+
+int fake_begin(const char *name) {
+  pthread_mutex_lock(&lock);
+  int error = lost;
+  if (calls_left > 0 && strcmp(failing, name) == 0 && --calls_left == 0) {
+    error = fail_with;
+    if (is_sticky(error)) lost = error;
+  }
+  pthread_mutex_unlock(&lock);
+  return error;
+}
+
+int fake_begin_in_context(const char *name) {
+  int error = fake_begin(name);
+  return error == 0 && context == NULL ? 201 : error;
+}
+
+void fake_cuda_fail(const char *name, int n, int error) {
+  pthread_mutex_lock(&lock);
+  strncpy(failing, name != NULL ? name : "", sizeof failing - 1);
+  calls_left = n;
+  fail_with = error;
+  if (n == 0) lost = 0;
+  pthread_mutex_unlock(&lock);
+}
+
+void fake_count(int change) {
+  pthread_mutex_lock(&lock);
+  live += change;
+  pthread_mutex_unlock(&lock);
+}
+
+int fake_cuda_live(void) {
+  pthread_mutex_lock(&lock);
+  int count = live;
+  pthread_mutex_unlock(&lock);
+  return count;
+}
+
+int fake_cuda_has_context(void) { return context != NULL; }
+
+int fake_cuda_is_device(const void *memory, size_t bytes) {
+  const char *at = memory;
+  int found = 0;
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < ALLOCATIONS && !found; i++) {
+    const char *start = allocations[i].at;
+    found = start != NULL && at >= start && at + bytes <= start + allocations[i].bytes;
+  }
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+static int number_of(const char *variable, int fallback) {
+  const char *text = getenv(variable);
+  return text != NULL ? atoi(text) : fallback;
+}
+
+/* Tests in other languages order failures from outside: FAKE_CUDA_FAIL=name:n:error. */
+static void read_orders(void) {
+  char name[64] = "";
+  int n = 0, error = 0;
+  const char *text = getenv("FAKE_CUDA_FAIL");
+  if (text != NULL && sscanf(text, "%63[^:]:%d:%d", name, &n, &error) == 3) fake_cuda_fail(name, n, error);
+}
+
+int cuInit(unsigned flags) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  (void)flags;
+  pthread_once(&once, read_orders);
+  int error = fake_begin("cuInit");
+  return error != 0 ? error : number_of("FAKE_CUDA_INIT", 0);
+}
+
+int cuDriverGetVersion(int *version) {
+  *version = 13000;
+  return 0;
+}
+
+int cuDeviceGetCount(int *count) {
+  *count = number_of("FAKE_CUDA_DEVICES", 2);
+  return 0;
+}
+
+int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal + 10;
+  return fake_begin("cuDeviceGet");
+}
+
+int cuDeviceGetName(char *name, int bytes, int device) {
+  snprintf(name, (size_t)bytes, "Fake GPU %d", device - 10);
+  return 0;
+}
+
+int cuDeviceGetUuid_v2(unsigned char *uuid, int device) {
+  for (int i = 0; i < 16; i++) uuid[i] = (unsigned char)(device + i);
+  return 0;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+  (void)device;
+  *value = attribute == 75    ? 9
+           : attribute == 76  ? 0
+           : attribute == 115 ? number_of("FAKE_CUDA_POOLS", 1)
+                              : -1;
+  return *value < 0 ? 1 : 0;
+}
+
+int cuDevicePrimaryCtxRetain(void **made, int device) {
+  static char contexts[64];
+  *made = &contexts[device];
+  return fake_begin("cuDevicePrimaryCtxRetain");
+}
+
+int cuCtxSetCurrent(void *to) {
+  int error = fake_begin("cuCtxSetCurrent");
+  if (error == 0) context = to;
+  return error;
+}
+
+int cuMemGetInfo_v2(size_t *free_bytes, size_t *all_bytes) {
+  *free_bytes = *all_bytes = (size_t)1 << 30;
+  return fake_begin_in_context("cuMemGetInfo_v2");
+}
+
+int cuGetErrorName(int error, const char **name) {
+  *name = error == 2     ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : error == 100 ? "CUDA_ERROR_NO_DEVICE"
+          : error == 700 ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+                         : "CUDA_ERROR_FAKE";
+  return 0;
+}
+
+int cuGetErrorString(int error, const char **text) {
+  *text = error == 2 ? "out of memory" : "an error of the fake driver";
+  return 0;
+}
+
+int cuDeviceGetDefaultMemPool(void **pool, int device) {
+  static char pools[64];
+  *pool = &pools[device];
+  return 0;
+}
+
+int cuMemPoolSetAttribute(void *pool, int attribute, void *value) {
+  (void)pool;
+  return attribute == 4 && *(uint64_t *)value == UINT64_MAX ? 0 : 1;
+}
+
+int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
+  int error = fake_begin_in_context("cuMemAllocAsync");
+  void *made = NULL;
+  if (error != 0) return error;
+  if (stream == NULL || bytes == 0 || posix_memalign(&made, 256, bytes) != 0) return 1;
+  memset(made, 0xDA, bytes);
+  pthread_mutex_lock(&lock);
+  int i = 0;
+  while (i < ALLOCATIONS && allocations[i].at != NULL) i++;
+  if (i == ALLOCATIONS) abort();
+  allocations[i].at = made;
+  allocations[i].bytes = bytes;
+  pthread_mutex_unlock(&lock);
+  fake_count(1);
+  *memory = (uint64_t)(uintptr_t)made;
+  return 0;
+}
+
+/* Runs in the stream: what was queued before still has the memory. */
+static void free_memory(void *memory) {
+  pthread_mutex_lock(&lock);
+  int i = 0;
+  while (i < ALLOCATIONS && allocations[i].at != memory) i++;
+  if (i == ALLOCATIONS) abort();
+  allocations[i].at = NULL;
+  pthread_mutex_unlock(&lock);
+  free(memory);
+  fake_count(-1);
+}
+
+/* Gives back even when the context is lost, as the end of the process would. */
+int cuMemFreeAsync(uint64_t memory, void *stream) {
+  return cuLaunchHostFunc(stream, free_memory, (void *)(uintptr_t)memory);
+}
+
+int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
+  int error = fake_begin_in_context("cuMemHostAlloc");
+  if (error != 0 || flags != 1) return error != 0 ? error : 1;
+  *memory = malloc(bytes);
+  fake_count(1);
+  return 0;
+}
+
+int cuMemFreeHost(void *memory) {
+  free(memory);
+  fake_count(-1);
+  return 0;
+}

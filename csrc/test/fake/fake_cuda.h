@@ -1,0 +1,28 @@
+/*
+ * A CUDA driver for tests: device memory is host memory, a stream is a thread that works its queue off. It is
+ * stricter than the real one: memory that is not a device's, a missing context or a copy past the end end the
+ * process. Also what the fake TensorRT and the tests use of it.
+ */
+#ifndef FAKE_CUDA_H
+#define FAKE_CUDA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Lets the n-th call of that function from now answer `error`; 0 takes all back. After one of the errors that
+ * lose a context, all calls but a few answer it. */
+void fake_cuda_fail(const char *name, int n, int error);
+
+/* Streams, events and memory that were not given back. */
+int fake_cuda_live(void);
+
+/* Whether the calling thread has a context. */
+int fake_cuda_has_context(void);
+
+/* Whether these bytes are device memory. */
+int fake_cuda_is_device(const void *memory, size_t bytes);
+
+/* cuLaunchHostFunc. */
+int cuLaunchHostFunc(void *stream, void (*job)(void *), void *argument);
+
+#endif

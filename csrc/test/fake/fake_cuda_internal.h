@@ -1,0 +1,14 @@
+/* What the two files of the fake driver share. */
+#ifndef FAKE_CUDA_INTERNAL_H
+#define FAKE_CUDA_INTERNAL_H
+
+#include <stdio.h>
+
+/* What this call answers: 0, or the error that was ordered for it. */
+int fake_begin(const char *name);
+/* The same; 201 where the thread has no context. */
+int fake_begin_in_context(const char *name);
+
+void fake_count(int change);
+
+#endif

@@ -1,0 +1,191 @@
+/* Streams as threads, and events as counts of what a stream has done. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_cuda.h"
+#include "fake_cuda_internal.h"
+
+typedef struct job {
+  struct job *next;
+  void (*run)(void *);
+  void *argument;
+} job;
+
+typedef struct stream {
+  pthread_t thread;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  job *first, *last;
+  uint64_t queued, done;
+  int ending;
+} stream;
+
+typedef struct event {
+  stream *of;
+  uint64_t number; /* done when `of` has done that many */
+} event;
+
+typedef struct copy {
+  void *to;
+  const void *from;
+  size_t bytes;
+} copy;
+
+static void *work(void *argument) {
+  stream *s = argument;
+  pthread_mutex_lock(&s->lock);
+  for (;;) {
+    while (s->first == NULL && !s->ending) pthread_cond_wait(&s->changed, &s->lock);
+    job *next = s->first;
+    if (next == NULL) break;
+    s->first = next->next;
+    if (s->first == NULL) s->last = NULL;
+    pthread_mutex_unlock(&s->lock);
+    next->run(next->argument);
+    free(next);
+    pthread_mutex_lock(&s->lock);
+    s->done++;
+    pthread_cond_broadcast(&s->changed);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+int cuLaunchHostFunc(void *to, void (*run)(void *), void *argument) {
+  stream *s = to;
+  if (s == NULL) return 1;
+  job *made = malloc(sizeof *made);
+  *made = (job){NULL, run, argument};
+  pthread_mutex_lock(&s->lock);
+  if (s->last != NULL) s->last->next = made;
+  else s->first = made;
+  s->last = made;
+  s->queued++;
+  pthread_cond_broadcast(&s->changed);
+  pthread_mutex_unlock(&s->lock);
+  return 0;
+}
+
+int cuStreamCreateWithPriority(void **made, unsigned flags, int priority) {
+  int error = fake_begin_in_context("cuStreamCreateWithPriority");
+  if (error != 0) return error;
+  if (flags != 1 || priority != 0) return 1;
+  stream *s = calloc(1, sizeof *s);
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->changed, NULL);
+  if (pthread_create(&s->thread, NULL, work, s) != 0) abort();
+  fake_count(1);
+  *made = s;
+  return 0;
+}
+
+int cuStreamDestroy_v2(void *of) {
+  stream *s = of;
+  pthread_mutex_lock(&s->lock);
+  s->ending = 1;
+  pthread_cond_broadcast(&s->changed);
+  pthread_mutex_unlock(&s->lock);
+  pthread_join(s->thread, NULL);
+  pthread_cond_destroy(&s->changed);
+  pthread_mutex_destroy(&s->lock);
+  free(s);
+  fake_count(-1);
+  return 0;
+}
+
+static void wait_for(stream *s, uint64_t number) {
+  pthread_mutex_lock(&s->lock);
+  while (s->done < number) pthread_cond_wait(&s->changed, &s->lock);
+  pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t queued(stream *s) {
+  pthread_mutex_lock(&s->lock);
+  uint64_t number = s->queued;
+  pthread_mutex_unlock(&s->lock);
+  return number;
+}
+
+int cuStreamSynchronize(void *of) {
+  if (of == NULL) return 1;
+  wait_for(of, queued(of));
+  return fake_begin_in_context("cuStreamSynchronize");
+}
+
+int cuEventCreate(void **made, unsigned flags) {
+  int error = fake_begin_in_context("cuEventCreate");
+  if (error != 0) return error;
+  if (flags != 3) return 1;
+  event *e = calloc(1, sizeof *e);
+  fake_count(1);
+  *made = e;
+  return 0;
+}
+
+int cuEventRecord(void *of, void *on) {
+  event *e = of;
+  int error = fake_begin_in_context("cuEventRecord");
+  if (error != 0) return error;
+  e->of = on;
+  e->number = queued(on);
+  return 0;
+}
+
+int cuEventQuery(void *of) {
+  const event *e = of;
+  int error = fake_begin_in_context("cuEventQuery");
+  if (error != 0) return error;
+  pthread_mutex_lock(&e->of->lock);
+  int done = e->of->done >= e->number;
+  pthread_mutex_unlock(&e->of->lock);
+  return done ? 0 : 600;
+}
+
+int cuEventSynchronize(void *of) {
+  const event *e = of;
+  wait_for(e->of, e->number);
+  return fake_begin_in_context("cuEventSynchronize");
+}
+
+int cuEventDestroy_v2(void *of) {
+  free(of);
+  fake_count(-1);
+  return 0;
+}
+
+static void run_copy(void *argument) {
+  copy *c = argument;
+  memcpy(c->to, c->from, c->bytes);
+  free(c);
+}
+
+static int queue_copy(const char *name, void *to, const void *from, size_t bytes, void *on) {
+  int error = fake_begin_in_context(name);
+  if (error != 0) return error;
+  copy *c = malloc(sizeof *c);
+  *c = (copy){to, from, bytes};
+  return cuLaunchHostFunc(on, run_copy, c);
+}
+
+static void need_device(const void *memory, size_t bytes) {
+  if (fake_cuda_is_device(memory, bytes)) return;
+  fprintf(stderr, "fake CUDA: %zu bytes at %p are not device memory\n", bytes, memory);
+  abort();
+}
+
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *on) {
+  need_device((void *)(uintptr_t)to, bytes);
+  return queue_copy("cuMemcpyHtoDAsync_v2", (void *)(uintptr_t)to, from, bytes, on);
+}
+
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *on) {
+  need_device((void *)(uintptr_t)from, bytes);
+  return queue_copy("cuMemcpyDtoHAsync_v2", to, (void *)(uintptr_t)from, bytes, on);
+}
+
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *on) {
+  need_device((void *)(uintptr_t)to, bytes);
+  need_device((void *)(uintptr_t)from, bytes);
+  return queue_copy("cuMemcpyDtoDAsync_v2", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, on);
+}

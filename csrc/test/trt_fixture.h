@@ -1,0 +1,26 @@
+/* Models of TensorrtTensor over the fake CUDA and the fake TensorRT. */
+#ifndef TRT_FIXTURE_H
+#define TRT_FIXTURE_H
+
+#include "fixture.h"
+
+/* Opens the test's fakes; call it first. */
+void need_fakes(void);
+
+/* The family that this process tests: 10, 11 or 1 for RTX. */
+int family(void);
+
+/* Opens a model with TensorrtTensor and the fakes; `options` as for open_model. */
+int32_t open_trt(const char *options, const void *bytes, size_t byte_count, uint32_t *model);
+
+/* Orders the n-th call of a function of the fakes to fail; n 0 takes that back. */
+void fail_trt(const char *name, int n);
+void fail_cuda(const char *name, int n, int error);
+
+/* Nothing of the fakes and no handle is left. */
+void check_nothing_left(void);
+
+/* y = -x for rows of `columns` numbers, any number of them. */
+onnx_writer negation(int64_t columns);
+
+#endif
