@@ -84,7 +84,7 @@ static bool parse_digits(const char *text, size_t bytes, int64_t max, int64_t *v
   for (size_t i = 0; i < bytes; i++) {
     if (text[i] < '0' || text[i] > '9') return false;
     int digit = text[i] - '0';
-    if (sum > (max - digit) / 10) return false;
+    if (digit > max || sum > (max - digit) / 10) return false;
     sum = sum * 10 + digit;
   }
   *value = sum;

@@ -57,10 +57,11 @@ static int32_t tell_errors(const build *b) {
     tp_text_add(&text, "%s", text.length > 0 ? "; " : "");
     int32_t node = TRT_DIRECT0(trt, error_node, error);
     const char *op = known(TRT_DIRECT0(trt, error_operator, error));
-    if (node >= 0 && *op != '\0') {
-      tp_text_add(&text, "node %d \"%.100s\" (%.60s): ", node,
-                  known(TRT_DIRECT0(trt, error_node_name, error)), op);
-    }
+    const char *name = known(TRT_DIRECT0(trt, error_node_name, error));
+    if (node >= 0) tp_text_add(&text, "node %d", node);
+    if (node >= 0 && *name != '\0') tp_text_add(&text, " \"%.100s\"", name);
+    if (node >= 0 && *op != '\0') tp_text_add(&text, " (%.60s)", op);
+    if (node >= 0) tp_text_add(&text, ": ");
     tp_text_add(&text, "%.500s", known(TRT_DIRECT0(trt, error_description, error)));
   }
   if (count < 1) return tp_trt_fail(TP_ERR_PARSE, "TensorRT refused the model");

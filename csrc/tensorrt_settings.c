@@ -49,10 +49,11 @@ static int32_t read_limit(const tp_options *options, const char *key, tp_trt_lim
   for (;;) {
     if (limit->shapes == TP_MAX_TENSORS) return bad_limit(key, text);
     int32_t *rank = &limit->rank[limit->shapes];
-    do {
+    for (;; at++) {
       if (*rank == TP_MAX_RANK || !read_dim(&at, &limit->dims[limit->shapes][(*rank)++]))
         return bad_limit(key, text);
-    } while (*at == 'x' && *++at != '\0');
+      if (*at != 'x') break;
+    }
     limit->shapes++;
     if (*at == '\0') return TP_OK;
     if (*at++ != ',') return bad_limit(key, text);

@@ -130,15 +130,18 @@ static bool set_address(context *c, const char *name, void *address) {
   return true;
 }
 
-static int32_t infer_shapes(context *c, int32_t room, const char **missing) {
+static int32_t missing_shapes(const context *c, int32_t room, const char **missing) {
   int32_t count = 0;
-  if (fake_fails("inferShapes")) return -1;
   for (int i = 0; i < c->engine->graph.inputs; i++) {
     if (c->shapes[i].count >= 0) continue;
     if (count < room) missing[count] = c->engine->graph.tensors[i].name;
     count++;
   }
   return count;
+}
+
+static int32_t infer_shapes(context *c, int32_t room, const char **missing) {
+  return fake_fails("inferShapes") ? -1 : missing_shapes(c, room, missing);
 }
 
 static bool set_output_allocator(context *c, const char *name, void *allocator) {
@@ -201,7 +204,7 @@ static bool enqueue(context *c, void *stream) {
   enter(c);
   bool fine = stream != NULL && c->profile == 0 && !fake_fails("enqueueV3");
   const char *missing;
-  if (fine && infer_shapes(c, 1, &missing) != 0) fake_broken("a batch was enqueued without its shapes");
+  if (fine && missing_shapes(c, 1, &missing) != 0) fake_broken("a batch was enqueued without its shapes");
   for (int output = 0; fine && output < c->engine->graph.outputs; output++)
     fine = enqueue_output(c, output, stream);
   c->users--;

@@ -1,0 +1,249 @@
+/* What TensorrtTensor says when something is wrong, and that nothing is left behind by any failure. */
+#include <stdbool.h>
+
+#include "../memory.h"
+#include "trt_fixture.h"
+static int32_t open_writer(onnx_writer *w, const char *options) {
+  uint32_t model = 0;
+  onnx_finish(w);
+  int32_t status = open_trt(options, w->model.data, w->model.length, &model);
+  onnx_free(w);
+  if (status == TP_OK) CHECK_EQUAL(TP_OK, tp_model_close(model));
+  return status;
+}
+
+static int32_t open_negation(const char *options) {
+  onnx_writer w = negation(2);
+  uint32_t model = 0;
+  int32_t status = open_trt(options, w.model.data, w.model.length, &model);
+  onnx_free(&w);
+  if (status == TP_OK) CHECK_EQUAL(TP_OK, tp_model_close(model));
+  return status;
+}
+
+static void options(void) {
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected fp32, tf32, fp16 or bf16, got \"fp17\"",
+              open_negation("precision=fp17"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "\"device_id\": expected a number below 2", open_negation("device_id=2"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "from 0 to 5, got \"6\"", open_negation("optimization_level=6"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "got \"0\"", open_negation("max_workspace_size=0"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected any or current", open_negation("compute_capability=90"));
+  static const char *const limits[] = {
+      "", "0", "-1", "4x", "4x3x", "x4", "4,", "4x-1", "4 ", "3000000000", "1x1x1x1x1x1x1x1x1"};
+  for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+    char text[64];
+    snprintf(text, sizeof text, "max=%s", limits[i]);
+    CHECK_FAILS(TP_ERR_ARGUMENT, "\"max\": expected a number of rows, or full shapes", open_negation(text));
+  }
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected a shape that fits -1x2 of input \"x\"", open_negation("max=4x3"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected 1 shapes, one for each input, got 2", open_negation("max=4x2,4x2"));
+  CHECK_FAILS(TP_ERR_UNSUPPORTED, "cannot make an optimization profile", open_negation("min=4x2;max=2x2"));
+  CHECK_EQUAL(TP_OK, open_negation("max=4x2;precision=tf32;compute_capability=current;optimization_level=0"));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected a path or the model's bytes, got both",
+              open_negation("path=x.onnx"));
+  if (family() == 10) CHECK_EQUAL(TP_OK, open_negation("precision=fp16"));
+  else CHECK_FAILS(TP_ERR_UNSUPPORTED, "convert the model to bfloat16", open_negation("precision=bf16"));
+  check_nothing_left();
+}
+
+static void models(void) {
+  uint32_t model = 0;
+  CHECK_FAILS(TP_ERR_PARSE, "TensorRT refused the model: Failed to parse the ONNX model.",
+              open_trt("", "nonsense", 8, &model));
+  CHECK_FAILS(TP_ERR_OPEN, "No such file", open_trt("path=/nowhere/model.onnx", NULL, 0, &model));
+  onnx_writer w = {0};
+  onnx_input(&w, "x", TP_F32, 2, (int64_t[]){-1, 2});
+  onnx_output(&w, "y", TP_F32, 2, (int64_t[]){-1, 2});
+  onnx_node(&w, "Neg", "x", "t");
+  onnx_node(&w, "Wish", "t", "y");
+  CHECK_FAILS(TP_ERR_PARSE, "node 1 (Wish): No importer registered for op", open_writer(&w, ""));
+
+  static const struct {
+    const char *input;
+    int type;
+    const char *says;
+  } cases[] = {{"shape_x", TP_F32, "its values decide shapes, which TensorRT needs beforehand"},
+               {"host_x", TP_F32, "wants them in host memory"},
+               {"chw4_x", TP_F32, "its elements are not in row-major order"},
+               {"x", TP_U64, "its element type is TensorRT's number 6"}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    w = (onnx_writer){0};
+    onnx_input(&w, cases[i].input, cases[i].type, 2, (int64_t[]){-1, 2});
+    onnx_output(&w, "y", cases[i].type, 2, (int64_t[]){-1, 2});
+    onnx_node(&w, "Identity", cases[i].input, "y");
+    CHECK_FAILS(TP_ERR_UNSUPPORTED, cases[i].says, open_writer(&w, ""));
+  }
+
+  w = (onnx_writer){0};
+  onnx_input(&w, "x", TP_F32, 2, (int64_t[]){-1, -1});
+  onnx_output(&w, "y", TP_F32, 2, (int64_t[]){-1, -1});
+  onnx_node(&w, "Neg", "x", "y");
+  CHECK_FAILS(TP_ERR_ARGUMENT, "input \"x\" has the shape -1x-1, got 4", open_writer(&w, "max=4"));
+  check_nothing_left();
+}
+
+/* Opens, makes two instances, runs batches of two sizes; the first failure is the answer. */
+static int32_t scenario(void) {
+  onnx_writer w = negation(2);
+  uint32_t model = 0, instances[2] = {0, 0};
+  int32_t status = open_trt("max=4;spin_us=1", w.model.data, w.model.length, &model);
+  onnx_free(&w);
+  if (status != TP_OK) return status;
+  float payload[2][4][2] = {{{1, 2}, {3, 4}, {5, 6}, {7, 8}}};
+  struct {
+    tp_batch head;
+    tp_row rows[4];
+  } block = {.rows = {{.slot = 0}, {.slot = 1}, {.slot = 3}, {.slot = 2}}};
+  const uint64_t offsets[2] = {0, sizeof payload[0]}, strides[2] = {8, 8};
+  for (int i = 0; i < 2 && status == TP_OK; i++) {
+    status = tp_instance_create(model, 4, 1, &instances[i]);
+    if (status != TP_OK) break;
+    CHECK_EQUAL(TP_OK, tp_instance_bind_layout(instances[i], offsets, strides, 2));
+    CHECK_EQUAL(TP_OK, tp_instance_bind_channel(instances[i], 0, payload, sizeof payload, 4));
+    CHECK_EQUAL(TP_OK, tp_instance_bind_batch(instances[i], &block, sizeof block));
+    for (uint32_t rows = 4; rows > 2 && status == TP_OK; rows--) {
+      memset(payload[1], 0, sizeof payload[1]);
+      status = tp_instance_run(instances[i], rows);
+      for (uint32_t row = 0; row < rows && status == TP_OK; row++)
+        CHECK(payload[1][block.rows[row].slot][1] == -payload[0][block.rows[row].slot][1]);
+    }
+  }
+  for (int i = 0; i < 2; i++) {
+    if (instances[i] != 0) CHECK_EQUAL(TP_OK, tp_instance_destroy(instances[i]));
+  }
+  CHECK_EQUAL(TP_OK, tp_model_close(model));
+  return status;
+}
+
+/* Lets each call in turn fail: every failure has its status and its text, and leaves nothing. */
+static void ordered(void) {
+  static const struct {
+    const char *name;
+    int cuda; /* CUDA's error; 0: TensorRT's function */
+    int32_t status;
+    const char *says;
+  } cases[] = {
+      {"createInferBuilder", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's builder: [fake] createInferB"},
+      {"createNvOnnxParser", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's ONNX parser: [fake] create"},
+      {"setDimensions", 0, TP_ERR_UNSUPPORTED, "refused a shape of input \"x\", "},
+      {"addOptimizationProfile", 0, TP_ERR_UNSUPPORTED, "refused the smallest and largest shapes: [fake]"},
+      {"buildSerializedNetwork", 0, TP_ERR_PARSE, "could not build an engine for the model: [fake] build"},
+      {"createInferRuntime", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's runtime: [fake] createInferR"},
+      {"deserializeCudaEngine", 0, TP_ERR_PARSE, "TensorRT refused the engine: [fake] deserialize"},
+      {"createExecutionContext", 0, TP_ERR_MEMORY, "could not create an instance: [fake] createExec"},
+      {"setOptimizationProfileAsync", 0, TP_ERR_UNSUPPORTED, "another instance's profile: [fake] setOpt"},
+      {"setInputShape", 0, TP_ERR_EXECUTION, "refused a batch whose input \"x\" has the shape "},
+      {"inferShapes", 0, TP_ERR_EXECUTION, "cannot work out a batch's shapes: [fake] infer"},
+      {"setTensorAddress", 0, TP_ERR_EXECUTION, "refused the memory of a tensor: [fake] setTensor"},
+      {"enqueueV3", 0, TP_ERR_EXECUTION, "TensorRT failed the batch: [fake] enqueueV3 was ordered to fail"},
+      {"cuStreamCreateWithPriority", 1, TP_ERR_MEMORY,
+       "cannot create a CUDA stream: CUDA_ERROR_FAKE (CUDA err"},
+      {"cuEventCreate", 1, TP_ERR_MEMORY, "cannot create a CUDA stream: CUDA_ERROR_FAKE (CUDA err"},
+      {"cuMemHostAlloc", 2, TP_ERR_MEMORY, "pinned host memory for a batch: CUDA_ERROR_OUT_OF_MEMORY (CUDA"},
+      {"cuMemAllocAsync", 2, TP_ERR_MEMORY, "device memory for a batch: CUDA_ERROR_OUT_OF_MEMORY (CUDA er"},
+      {"cuMemcpyHtoDAsync_v2", 1, TP_ERR_EXECUTION, "cannot copy an input to the device: CUDA_ERROR_FAKE"},
+      {"cuMemcpyDtoHAsync_v2", 1, TP_ERR_EXECUTION, "cannot copy an output from the device: CUDA_ERROR_FAKE"},
+      {"cuEventRecord", 1, 0, "CUDA_ERROR_FAKE (CUDA error 1: an error of the fake driver)"},
+      {"cuEventQuery", 1, 0, "CUDA_ERROR_FAKE (CUDA error 1: an error of the fake driver)"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    int n = 0;
+    int32_t status;
+    do {
+      if (++n > 50) FAIL("%s never stops failing", cases[i].name);
+      if (cases[i].cuda != 0) fail_cuda(cases[i].name, n, cases[i].cuda);
+      else fail_trt(cases[i].name, n);
+      status = scenario();
+      if (status != TP_OK) CHECK_ERROR(cases[i].says);
+      if (status != TP_OK && cases[i].status != 0) CHECK_EQUAL(cases[i].status, status);
+      check_nothing_left();
+    } while (status != TP_OK);
+    if (n < 2) FAIL("%s was never called", cases[i].name);
+    fail_cuda(NULL, 0, 0);
+    fail_trt(NULL, 0);
+  }
+}
+
+/* Each request for memory of our own fails once. */
+static void memory(void) {
+  int32_t status;
+  uint64_t n = 0;
+  do {
+    tp_alloc_fail_at(++n);
+    status = scenario();
+    tp_alloc_fail_at(0);
+    if (status != TP_OK) CHECK_EQUAL(TP_ERR_MEMORY, status);
+    check_nothing_left();
+  } while (status != TP_OK);
+  CHECK(n > 8);
+}
+
+/* A failed batch leaves the instance as it was. */
+static void recovery(void) {
+  onnx_writer w = negation(2);
+  uint32_t model = 0;
+  CHECK_EQUAL(TP_OK, open_trt("max=4", w.model.data, w.model.length, &model));
+  onnx_free(&w);
+  CHECK_FAILS(TP_ERR_UNSUPPORTED, "for 5 rows: the engine was built for at most 4",
+              tp_instance_create(model, 5, 1, &(uint32_t){0}));
+  fixture f = make_fixture(model, 4, 1, 2, (uint64_t[]){8, 8});
+  for (uint32_t round = 0; round < 8; round++) {
+    for (uint32_t row = 0; row < 3; row++) {
+      set_row(&f, row, 0, row);
+      memcpy(slot_data(&f, 0, row, 0), (float[]){(float)round, (float)row}, 8);
+    }
+    bool fails = round % 2 == 1;
+    if (fails) fail_trt(round % 4 == 1 ? "enqueueV3" : "inferShapes", 1);
+    int32_t status = tp_instance_run(f.instance, 1 + round % 3);
+    if (fails && status == TP_OK) FAIL("round %u did not fail", round);
+    if (fails) CHECK_EQUAL(TP_ERR_EXECUTION, status);
+    else CHECK_EQUAL(TP_OK, status);
+    if (!fails) CHECK(((float *)slot_data(&f, 0, 0, 1))[0] == -(float)round);
+    fail_trt(NULL, 0);
+  }
+  end_fixture(&f);
+  CHECK_EQUAL(TP_OK, tp_model_close(model));
+  check_nothing_left();
+}
+
+/* An error that loses the context: the batch and everything after it says so, on every instance; the end is
+ * orderly. */
+static void device_lost(void) {
+  onnx_writer w = negation(2);
+  uint32_t model = 0, other = 0;
+  CHECK_EQUAL(TP_OK, open_trt("max=4;spin_us=0", w.model.data, w.model.length, &model));
+  fixture f = make_fixture(model, 4, 1, 2, (uint64_t[]){8, 8});
+  fixture g = make_fixture(model, 4, 1, 2, (uint64_t[]){8, 8});
+  for (uint32_t row = 0; row < 4; row++) {
+    set_row(&f, row, 0, row);
+    set_row(&g, row, 0, row);
+  }
+  CHECK_EQUAL(TP_OK, tp_instance_run(f.instance, 4));
+  fail_cuda("cuEventSynchronize", 1, 700);
+  CHECK_FAILS(TP_ERR_DEVICE, "the device failed the batch: CUDA_ERROR_ILLEGAL_ADDRESS (CUDA error 700",
+              tp_instance_run(f.instance, 4));
+  CHECK_FAILS(TP_ERR_DEVICE, "cannot use CUDA device 0 (Fake GPU 0): an earlier error has made it unusable",
+              tp_instance_run(f.instance, 4));
+  CHECK_FAILS(TP_ERR_DEVICE, "an earlier error", tp_instance_run(g.instance, 4));
+  CHECK_FAILS(TP_ERR_DEVICE, "an earlier error", open_trt("", w.model.data, w.model.length, &other));
+  /* The other device goes on. */
+  fail_cuda(NULL, 0, 0);
+  CHECK_EQUAL(TP_OK, open_trt("device_id=1", w.model.data, w.model.length, &other));
+  CHECK_EQUAL(TP_OK, tp_model_close(other));
+  onnx_free(&w);
+  end_fixture(&f);
+  end_fixture(&g);
+  CHECK_EQUAL(TP_OK, tp_model_close(model));
+  check_nothing_left();
+}
+
+int main(void) {
+  need_fakes();
+  options();
+  models();
+  ordered();
+  memory();
+  recovery();
+  device_lost();
+  return 0;
+}

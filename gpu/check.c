@@ -1,0 +1,342 @@
+/*
+ * Runs a model on a real GPU through the library's public interface, and nothing else: no Node, no headers of
+ * CUDA or TensorRT. See README.md.
+ *
+ *   check LIBRARY MODEL EXPECTED [key=value ...]
+ *
+ * LIBRARY is a libtrtpipe.so; the rest of the arguments are options of tp_model_open (tensorrt=PATH and so
+ * on), or ours: instances=1,2,4 seconds=3 runs=300 tolerance=0.001 min_rows=1. Prints one JSON object per
+ * line, and ends with 0 if every number was right.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <dlfcn.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../csrc/include/trtpipe.h"
+
+#define FUNCTIONS(X)                                                                            \
+  X(tp_abi_version, uint32_t, (void))                                                           \
+  X(tp_last_error, int32_t, (char *text, uint32_t cap))                                         \
+  X(tp_model_open, int32_t, (const char *, uint32_t, const void *, uint64_t, uint32_t *))       \
+  X(tp_model_describe, int32_t, (uint32_t, char *, uint32_t))                                   \
+  X(tp_model_close, int32_t, (uint32_t))                                                        \
+  X(tp_instance_create, int32_t, (uint32_t, uint32_t, uint32_t, uint32_t *))                    \
+  X(tp_instance_bind_layout, int32_t, (uint32_t, const uint64_t *, const uint64_t *, uint32_t)) \
+  X(tp_instance_bind_channel, int32_t, (uint32_t, uint32_t, void *, uint64_t, uint32_t))        \
+  X(tp_instance_bind_batch, int32_t, (uint32_t, void *, uint64_t))                              \
+  X(tp_instance_run, int32_t, (uint32_t, uint32_t))                                             \
+  X(tp_instance_destroy, int32_t, (uint32_t))                                                   \
+  X(tp_handle_count, uint32_t, (void))
+
+#define DECLARE(name, result, parameters) static result(*p_##name) parameters;
+FUNCTIONS(DECLARE)
+#undef DECLARE
+
+/* The file of expected numbers: this head, then `rows` inputs, then `rows` outputs, all float32. */
+typedef struct expected_head {
+  char magic[8]; /* "trtpipe1" */
+  uint32_t rows, input_elements, output_elements, reserved;
+} expected_head;
+
+typedef struct plan {
+  expected_head head;
+  float *inputs, *outputs;
+  uint32_t model, rows, min_rows, runs;
+  double seconds, tolerance;
+} plan;
+
+/* One thread's instance, its slots and its numbers. */
+typedef struct runner {
+  const plan *plan;
+  pthread_t thread;
+  uint32_t instance;
+  uint8_t *payload;
+  tp_batch *block;
+  double *times;
+  uint64_t rows_done;
+  double max_absolute, max_relative;
+  int wrong_class, failed;
+} runner;
+
+static int failures;
+
+static double now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* Prints text as a JSON string. */
+static void print_text(const char *key, const char *text) {
+  printf(",\"%s\":\"", key);
+  for (; *text != '\0'; text++) {
+    if (*text == '"' || *text == '\\') printf("\\%c", *text);
+    else if ((unsigned char)*text < 0x20) printf(" ");
+    else putchar(*text);
+  }
+  printf("\"");
+}
+
+static int failed(const char *step, int32_t status) {
+  char text[4096];
+  p_tp_last_error(text, sizeof text);
+  printf("{\"step\":\"%s\",\"ok\":false,\"status\":%d", step, (int)status);
+  print_text("error", text);
+  printf("}\n");
+  failures++;
+  return 0;
+}
+
+static int load_library(const char *path) {
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == NULL) {
+    fprintf(stderr, "%s\n", dlerror());
+    return 0;
+  }
+#define LOAD(name, result, parameters)           \
+  {                                              \
+    void *address = dlsym(library, #name);       \
+    memcpy(&p_##name, &address, sizeof address); \
+    if (address == NULL) {                       \
+      fprintf(stderr, "no %s\n", #name);         \
+      return 0;                                  \
+    }                                            \
+  }
+  FUNCTIONS(LOAD)
+#undef LOAD
+  return p_tp_abi_version() >> 16 == TP_ABI_MAJOR;
+}
+
+static int load_expected(const char *path, plan *p) {
+  FILE *file = fopen(path, "rb");
+  if (file == NULL || fread(&p->head, sizeof p->head, 1, file) != 1 ||
+      memcmp(p->head.magic, "trtpipe1", 8) != 0) {
+    fprintf(stderr, "cannot read %s\n", path);
+    return 0;
+  }
+  size_t inputs = (size_t)p->head.rows * p->head.input_elements;
+  size_t outputs = (size_t)p->head.rows * p->head.output_elements;
+  p->inputs = malloc(inputs * sizeof(float));
+  p->outputs = malloc(outputs * sizeof(float));
+  int read = fread(p->inputs, sizeof(float), inputs, file) == inputs &&
+             fread(p->outputs, sizeof(float), outputs, file) == outputs;
+  fclose(file);
+  return read;
+}
+
+/* Opens the model with the options among the arguments; ours are read into the plan. */
+static int open_model(plan *p, const char *model, int count, char **arguments, const char **instances) {
+  char options[8192];
+  size_t used = (size_t)snprintf(options, sizeof options, "backend=TensorrtTensor%cpath=%s", 0, model) + 1;
+  int max_given = 0;
+  for (int i = 0; i < count; i++) {
+    if (sscanf(arguments[i], "seconds=%lf", &p->seconds) == 1) continue;
+    if (sscanf(arguments[i], "runs=%u", &p->runs) == 1) continue;
+    if (sscanf(arguments[i], "tolerance=%lf", &p->tolerance) == 1) continue;
+    if (sscanf(arguments[i], "min_rows=%u", &p->min_rows) == 1) continue;
+    if (strncmp(arguments[i], "instances=", 10) == 0) {
+      *instances = arguments[i] + 10;
+      continue;
+    }
+    max_given = max_given || strncmp(arguments[i], "max=", 4) == 0;
+    used += (size_t)snprintf(options + used, sizeof options - used, "%s", arguments[i]) + 1;
+  }
+  if (!max_given) used += (size_t)snprintf(options + used, sizeof options - used, "max=%u", p->rows) + 1;
+  double start = now_ms();
+  int32_t status = p_tp_model_open(options, (uint32_t)used, NULL, 0, &p->model);
+  if (status != TP_OK) return failed("open", status);
+  char text[8192];
+  p_tp_model_describe(p->model, text, sizeof text);
+  printf("{\"step\":\"open\",\"ok\":true,\"ms\":%.1f,\"model\":%s}\n", now_ms() - start, text);
+  return 1;
+}
+
+static int32_t start_runner(runner *r) {
+  const plan *p = r->plan;
+  uint64_t strides[2] = {(uint64_t)p->head.input_elements * 4, (uint64_t)p->head.output_elements * 4};
+  uint64_t offsets[2] = {0, strides[0] * p->rows};
+  uint64_t bytes = (strides[0] + strides[1]) * p->rows;
+  r->payload = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  r->block = calloc(1, sizeof(tp_batch) + p->rows * sizeof(tp_row));
+  r->times = calloc(p->runs, sizeof(double));
+  int32_t status = p_tp_instance_create(p->model, p->rows, p->min_rows, &r->instance);
+  if (status == TP_OK) status = p_tp_instance_bind_layout(r->instance, offsets, strides, 2);
+  if (status == TP_OK) status = p_tp_instance_bind_channel(r->instance, 0, r->payload, bytes, p->rows);
+  if (status == TP_OK)
+    status = p_tp_instance_bind_batch(r->instance, r->block, sizeof(tp_batch) + p->rows * sizeof(tp_row));
+  return status;
+}
+
+static void end_runner(runner *r) {
+  if (r->instance != 0 && p_tp_instance_destroy(r->instance) != TP_OK) failed("destroy", 0);
+  free(r->payload);
+  free(r->block);
+  free(r->times);
+}
+
+/* Rows of the batch are those of the file from `first` on, around its end. */
+static int32_t run(runner *r, uint32_t rows, uint32_t first) {
+  const plan *p = r->plan;
+  size_t in = (size_t)p->head.input_elements, out = (size_t)p->head.output_elements;
+  tp_row *records = (tp_row *)(void *)(r->block + 1);
+  for (uint32_t row = 0; row < rows; row++) {
+    records[row] = (tp_row){.channel = 0, .slot = row, .status = -1};
+    memcpy(r->payload + row * in * 4, p->inputs + (first + row) % p->head.rows * in, in * 4);
+    memset(r->payload + p->rows * in * 4 + row * out * 4, 0xFF, out * 4);
+  }
+  return p_tp_instance_run(r->instance, rows);
+}
+
+static void compare(runner *r, uint32_t rows, uint32_t first) {
+  const plan *p = r->plan;
+  size_t out = p->head.output_elements;
+  const float *got = (const float *)(const void *)(r->payload + (size_t)p->rows * p->head.input_elements * 4);
+  for (uint32_t row = 0; row < rows; row++) {
+    const float *expected = p->outputs + (first + row) % p->head.rows * out;
+    double largest = 0;
+    size_t best = 0, best_expected = 0;
+    for (size_t i = 0; i < out; i++) largest = fmax(largest, fabs((double)expected[i]));
+    for (size_t i = 0; i < out; i++) {
+      double difference = fabs((double)got[row * out + i] - (double)expected[i]);
+      if (!(difference <= r->max_absolute)) r->max_absolute = difference;
+      if (!(difference / largest <= r->max_relative)) r->max_relative = difference / largest;
+      if (got[row * out + i] > got[row * out + best]) best = i;
+      if (expected[i] > expected[best_expected]) best_expected = i;
+    }
+    r->wrong_class += best != best_expected;
+  }
+}
+
+/* Every batch size from every first row. */
+static int check_numbers(runner *r) {
+  const plan *p = r->plan;
+  for (uint32_t rows = 1; rows <= p->rows; rows++) {
+    r->max_absolute = r->max_relative = 0;
+    r->wrong_class = 0;
+    for (uint32_t first = 0; first < p->head.rows; first++) {
+      int32_t status = run(r, rows, first);
+      if (status != TP_OK) return failed("run", status);
+      compare(r, rows, first);
+    }
+    int ok = r->max_relative <= p->tolerance && r->wrong_class == 0;
+    failures += !ok;
+    printf(
+        "{\"step\":\"numbers\",\"ok\":%s,\"rows\":%u,\"max_absolute\":%.3g,\"max_relative\":%.3g,"
+        "\"wrong_class\":%d}\n",
+        ok ? "true" : "false", rows, r->max_absolute, r->max_relative, r->wrong_class);
+  }
+  return 1;
+}
+
+static int by_value(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* One instance alone: how long a call of each batch size takes. */
+static void measure_latency(runner *r) {
+  const plan *p = r->plan;
+  for (uint32_t rows = 1; rows <= p->rows; rows++) {
+    for (uint32_t i = 0; i < 20; i++) p_tp_instance_run(r->instance, rows);
+    double start = now_ms();
+    for (uint32_t i = 0; i < p->runs; i++) {
+      double before = now_ms();
+      int32_t status = p_tp_instance_run(r->instance, rows);
+      if (status != TP_OK) failed("latency", status);
+      r->times[i] = now_ms() - before;
+    }
+    double took = now_ms() - start;
+    qsort(r->times, p->runs, sizeof(double), by_value);
+    printf(
+        "{\"step\":\"latency\",\"ok\":true,\"rows\":%u,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,"
+        "\"rows_per_s\":%.0f}\n",
+        rows, r->times[p->runs / 2], r->times[p->runs * 99 / 100], r->times[p->runs - 1],
+        rows * p->runs / took * 1e3);
+  }
+}
+
+/* Full batches for some seconds; every tenth is compared. */
+static void *keep_running(void *argument) {
+  runner *r = argument;
+  const plan *p = r->plan;
+  double end = now_ms() + p->seconds * 1e3;
+  for (uint32_t i = 0; now_ms() < end; i++) {
+    int32_t status =
+        i % 10 == 0 ? run(r, p->rows, i % p->head.rows) : p_tp_instance_run(r->instance, p->rows);
+    if (status != TP_OK) {
+      r->failed = 1;
+      failed("throughput", status);
+      return NULL;
+    }
+    if (i % 10 == 0) compare(r, p->rows, i % p->head.rows);
+    r->rows_done += p->rows;
+  }
+  return NULL;
+}
+
+static void measure_throughput(const plan *p, uint32_t count) {
+  runner *runners = calloc(count, sizeof *runners);
+  double start = now_ms();
+  int32_t status = TP_OK;
+  for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+    runners[i].plan = p;
+    status = start_runner(&runners[i]);
+    if (status == TP_OK) status = run(&runners[i], p->rows, 0);
+  }
+  double ready = now_ms();
+  if (status != TP_OK) failed("instances", status);
+  for (uint32_t i = 0; i < count && status == TP_OK; i++)
+    pthread_create(&runners[i].thread, NULL, keep_running, &runners[i]);
+  uint64_t rows = 0;
+  double worst = 0;
+  int ok = status == TP_OK;
+  for (uint32_t i = 0; i < count && status == TP_OK; i++) {
+    pthread_join(runners[i].thread, NULL);
+    rows += runners[i].rows_done;
+    if (!(runners[i].max_relative <= worst)) worst = runners[i].max_relative;
+    ok = ok && !runners[i].failed && runners[i].wrong_class == 0;
+  }
+  double took = now_ms() - ready;
+  ok = ok && worst <= p->tolerance;
+  failures += !ok;
+  printf(
+      "{\"step\":\"throughput\",\"ok\":%s,\"instances\":%u,\"create_ms\":%.1f,\"rows_per_s\":%.0f,"
+      "\"max_relative\":%.3g}\n",
+      ok ? "true" : "false", count, ready - start, (double)rows / took * 1e3, worst);
+  for (uint32_t i = 0; i < count; i++) end_runner(&runners[i]);
+  free(runners);
+}
+
+int main(int count, char **arguments) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  plan p = {.min_rows = 1, .runs = 300, .seconds = 3, .tolerance = 1e-3};
+  const char *instances = "1,2,4";
+  if (count < 4) {
+    fprintf(stderr, "usage: check LIBRARY MODEL EXPECTED [key=value ...]\n");
+    return 2;
+  }
+  if (!load_library(arguments[1]) || !load_expected(arguments[3], &p)) return 2;
+  p.rows = p.head.rows;
+  if (!open_model(&p, arguments[2], count - 4, arguments + 4, &instances)) return 1;
+  runner r = {.plan = &p};
+  double start = now_ms();
+  int32_t status = start_runner(&r);
+  if (status != TP_OK) failed("instance", status);
+  else printf("{\"step\":\"instance\",\"ok\":true,\"ms\":%.1f}\n", now_ms() - start);
+  if (status == TP_OK && check_numbers(&r)) measure_latency(&r);
+  end_runner(&r);
+  for (const char *at = instances; status == TP_OK && *at != '\0'; at += strcspn(at, ","), at += *at == ',')
+    measure_throughput(&p, (uint32_t)atoi(at));
+  status = p_tp_model_close(p.model);
+  int ok = status == TP_OK && p_tp_handle_count() == 0;
+  failures += !ok;
+  printf("{\"step\":\"close\",\"ok\":%s,\"failures\":%d}\n", ok ? "true" : "false", failures);
+  free(p.inputs);
+  free(p.outputs);
+  return failures > 0;
+}

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Runs every check of this folder's models, each in a process of its own; one JSON object per line.
+#   run.sh [options of check ...]
+cd "$(dirname "$0")" || exit 2
+rtx="tensorrt=$PWD/libtensorrt_rtx.so.1.7.1"
+failed=0
+try() {
+  echo "{\"case\":\"$*\"}"
+  timeout 240 ./check ./libtrtpipe.so "$@" || failed=$((failed + 1))
+}
+try efficientnet.onnx efficientnet.expected "$rtx" instances=1,4 "$@"
+try resnet18.onnx resnet18.expected "$rtx" "$@"
+try resnet18.onnx resnet18.expected "$rtx" precision=tf32 tolerance=0.02 "$@"
+try resnet18.onnx resnet18.expected "$rtx" compute_capability=current "$@"
+echo "{\"failed_cases\":$failed}"
+exit "$failed"
