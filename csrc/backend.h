@@ -31,6 +31,7 @@ typedef struct tp_tensor_spec {
 typedef struct tp_model_info {
   char *engine;  /* e.g. "ONNX Runtime 1.30.0" */
   char *library; /* path of the engine's library, "" if it is built in */
+  char *note;    /* what a person should know of how it was loaded; NULL: nothing */
   tp_batching batching;
   uint32_t batch_size; /* rows of every run if `batching` is fixed, else 1 */
   uint32_t inputs, outputs;

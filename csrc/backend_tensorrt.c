@@ -7,18 +7,19 @@
 #include <string.h>
 
 #include "cuda.h"
-#include "file.h"
 #include "memory.h"
 #include "status.h"
-#include "tensorrt_build.h"
 #include "tensorrt_instance.h"
+#include "tensorrt_library.h"
+#include "tensorrt_load.h"
 
 typedef struct trt_model {
   tp_trt_settings settings;
   tp_trt_engine engine;
 } trt_model;
 
-static const tp_option_key keys[] = {{"backend", false}, {"path", false}, TP_TRT_KEYS, {NULL, false}};
+static const tp_option_key keys[] = {{"backend", false}, {"path", false}, {"model::cache", false},
+                                     {"host", false},    TP_TRT_KEYS,     {NULL, false}};
 
 /* CUDA and TensorRT; if either is missing, the error tells of both. */
 static int32_t find_libraries(const tp_options *options, const tp_cuda **cuda, const tp_trt **trt) {
@@ -30,30 +31,20 @@ static int32_t find_libraries(const tp_options *options, const tp_cuda **cuda, c
                  found.length > 0 ? "; found " : "", found.text);
 }
 
-static int32_t build(const tp_options *options, const trt_model *m, const void *model, size_t bytes,
-                     tp_trt_plan *plan) {
-  tp_trt_parser_library parser;
-  int32_t status = tp_trt_parser_open(m->engine.trt, options, &parser);
-  return status == TP_OK ? tp_trt_build(m->engine.trt, &parser, &m->settings, model, bytes, plan) : status;
-}
-
-/* From the ONNX model to an engine on the device. */
-static int32_t load(const tp_options *options, const void *model, size_t bytes, trt_model *m) {
+/* From the model to an engine on the device. */
+static int32_t load(const tp_options *options, const void *model, size_t bytes, trt_model *m,
+                    tp_model_info *info) {
   const char *path = tp_options_get(options, "path");
   if ((path != NULL) == (model != NULL)) {
     return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: expected a path or the model's bytes, got %s",
                    path != NULL ? "both" : "neither");
   }
-  tp_bytes file = {0};
-  int32_t status = path != NULL ? tp_file_read(path, &file) : TP_OK;
-  if (status != TP_OK) return status;
-  tp_trt_plan plan = {0};
-  tp_cuda_device *device = m->engine.device;
-  status = build(options, m, path != NULL ? file.data : model, path != NULL ? file.count : bytes, &plan);
-  tp_free(file.data);
-  if (status == TP_OK) status = tp_trt_engine_open(m->engine.trt, device, plan.data, plan.bytes, &m->engine);
-  tp_trt_plan_free(&plan);
-  return status;
+  tp_text note = {0};
+  tp_bytes given = {(uint8_t *)(uintptr_t)model, bytes};
+  int32_t status = tp_trt_load(options, &m->settings, path, &given, &m->engine, &note);
+  if (status != TP_OK || note.length == 0) return status;
+  info->note = tp_copy(note.text, note.length);
+  return info->note != NULL ? TP_OK : TP_ERR_MEMORY;
 }
 
 static void close_tensorrt(void *model) {
@@ -70,7 +61,7 @@ static int32_t open_tensorrt(const tp_options *options, const void *model, uint6
   int32_t status = tp_trt_settings_read(options, &m->settings);
   if (status == TP_OK) status = find_libraries(options, &cuda, &m->engine.trt);
   if (status == TP_OK) status = tp_cuda_device_open(cuda, m->settings.device_id, &m->engine.device);
-  if (status == TP_OK) status = load(options, model, (size_t)model_bytes, m);
+  if (status == TP_OK) status = load(options, model, (size_t)model_bytes, m, info);
   if (status == TP_OK) status = tp_trt_engine_describe(&m->engine, info);
   if (status == TP_OK) *state = m;
   else close_tensorrt(m);

@@ -1,12 +1,23 @@
+#define _DEFAULT_SOURCE /* flock */
 #include "file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "memory.h"
 #include "status.h"
+
+static int32_t cannot_write(const char *path, int error) {
+  char reason[128];
+  return tp_fail(TP_ERR_OPEN, "cannot write \"%s\": %s", path, tp_errno_text(error, reason, sizeof reason));
+}
 
 static int32_t refuse(const char *path, const char *reason) {
   return tp_fail(TP_ERR_OPEN, "cannot read \"%s\": %s", path, reason);
@@ -48,3 +59,46 @@ int32_t tp_file_read(const char *path, tp_bytes *bytes) {
   *bytes = (tp_bytes){0};
   return status;
 }
+
+static bool write_all(int file, const tp_bytes *part) {
+  for (size_t done = 0; done < part->count;) {
+    ssize_t put = write(file, part->data + done, part->count - done);
+    if (put < 0 && errno != EINTR) return false;
+    if (put > 0) done += (size_t)put;
+  }
+  return true;
+}
+
+int32_t tp_file_write(const char *path, const tp_bytes *parts, size_t count) {
+  size_t length = strlen(path);
+  char *temporary = tp_alloc(length + 8);
+  if (temporary == NULL) return TP_ERR_MEMORY;
+  snprintf(temporary, length + 8, "%s.XXXXXX", path);
+  /* mkstemp gives the file to its owner alone. */
+  int file = mkstemp(temporary);
+  bool written = file >= 0 && fcntl(file, F_SETFD, FD_CLOEXEC) == 0;
+  for (size_t i = 0; written && i < count; i++) written = write_all(file, &parts[i]);
+  written = written && fsync(file) == 0 && rename(temporary, path) == 0;
+  int error = errno;
+  if (file >= 0) {
+    if (!written) unlink(temporary);
+    close(file);
+  }
+  tp_free(temporary);
+  return written ? TP_OK : cannot_write(path, error);
+}
+
+int32_t tp_file_lock(const char *path, int *lock) {
+  *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (*lock < 0) return cannot_write(path, errno);
+  /* The system takes the lock back from a process that dies. */
+  while (flock(*lock, LOCK_EX) != 0) {
+    if (errno == EINTR) continue;
+    int error = errno;
+    close(*lock);
+    return cannot_write(path, error);
+  }
+  return TP_OK;
+}
+
+void tp_file_unlock(int lock) { close(lock); }

@@ -14,4 +14,15 @@ typedef struct tp_bytes {
 /* Reads a regular file; never waits for a FIFO's other end. Errors: OPEN, MEMORY. */
 int32_t tp_file_read(const char *path, tp_bytes *bytes);
 
+/*
+ * Writes a file that only its owner may read, from several parts. Nobody ever sees half of it: it is written
+ * beside its place and then renamed. Errors: OPEN, MEMORY.
+ */
+int32_t tp_file_write(const char *path, const tp_bytes *parts, size_t count);
+
+/* Waits until no other thread or process holds the lock file `path`, which is made if it is not there.
+ * Errors: OPEN. */
+int32_t tp_file_lock(const char *path, int *lock);
+void tp_file_unlock(int lock);
+
 #endif

@@ -113,6 +113,10 @@ char *tp_model_info_json(const tp_model_info *info, const char *backend, size_t 
   tp_json_text(&json, info->engine);
   tp_json_key(&json, "library");
   tp_json_text(&json, info->library);
+  if (info->note != NULL) {
+    tp_json_key(&json, "note");
+    tp_json_text(&json, info->note);
+  }
   tp_json_key(&json, "batch");
   tp_json_text(&json, kinds[info->batching]);
   tp_json_key(&json, "batch_size");
@@ -129,5 +133,6 @@ char *tp_model_info_json(const tp_model_info *info, const char *backend, size_t 
 void tp_model_info_free(tp_model_info *info) {
   tp_free(info->engine);
   tp_free(info->library);
+  tp_free(info->note);
   for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) tp_free(info->tensors[k].name);
 }

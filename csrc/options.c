@@ -36,6 +36,19 @@ void tp_options_free(tp_options *options) {
   *options = (tp_options){0};
 }
 
+const char *tp_options_record(const tp_options *options, const char *at, const char **value) {
+  /* `at` is a key: its value follows, and then the next key. */
+  if (at != NULL) {
+    at += strlen(at) + 1;
+    at += strlen(at) + 1;
+  } else {
+    at = options->text;
+  }
+  if (at >= options->text + options->bytes) return NULL;
+  *value = at + strlen(at) + 1;
+  return at;
+}
+
 const char *tp_options_next(const tp_options *options, const char *key, const char *previous) {
   const char *end = options->text + options->bytes;
   const char *at = previous != NULL ? previous + strlen(previous) + 1 : options->text;

@@ -28,6 +28,9 @@ void tp_options_free(tp_options *options);
 const char *tp_options_get(const tp_options *options, const char *key);
 const char *tp_options_next(const tp_options *options, const char *key, const char *previous);
 
+/* The record after `at` (NULL: the first): its key, whose value is told; NULL after the last. */
+const char *tp_options_record(const tp_options *options, const char *at, const char **value);
+
 /* ARGUMENT, naming the key and those that `owner` knows, if a key is unknown or occurs too often. */
 int32_t tp_options_check(const tp_options *options, const char *owner, const tp_option_key *known);
 

@@ -39,10 +39,11 @@ int32_t tp_trt_engine_open(const tp_trt *trt, tp_cuda_device *device, const void
 }
 
 void tp_trt_engine_close(tp_trt_engine *e) {
-  if (e->device != NULL) (void)e->device->cuda->context_set(e->device->context);
+  if (e->engine == NULL && e->runtime == NULL) return;
+  (void)e->device->cuda->context_set(e->device->context);
   tp_trt_delete(e->engine);
   tp_trt_delete(e->runtime);
-  *e = (tp_trt_engine){0};
+  e->engine = e->runtime = NULL;
 }
 
 static int32_t dtype_of(int32_t type) {

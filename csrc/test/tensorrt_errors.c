@@ -115,6 +115,46 @@ static int32_t scenario(void) {
   return status;
 }
 
+static const char *with_host(const char *host) {
+  static char text[4096];
+  snprintf(text, sizeof text, "backend=TensorrtTensor;cuda=%s;tensorrt=%s;host=%s",
+           getenv("TRTPIPE_FAKE_CUDA"), getenv("TRTPIPE_FAKE_TRT"), host);
+  return text;
+}
+
+/* Lets each call of the build fail, which happens in another process. */
+static void builds(void) {
+  static const struct {
+    const char *name;
+    int32_t status;
+    const char *says;
+  } cases[] = {
+      {"createInferBuilder", TP_ERR_UNSUPPORTED, "cannot start TensorRT's builder: [fake] createInferB"},
+      {"createNvOnnxParser", TP_ERR_UNSUPPORTED, "cannot start TensorRT's ONNX parser: [fake] create"},
+      {"setDimensions", TP_ERR_UNSUPPORTED, "refused a shape of input \"x\", "},
+      {"addOptimizationProfile", TP_ERR_UNSUPPORTED, "refused the smallest and largest shapes: [fake]"},
+      {"buildSerializedNetwork", TP_ERR_PARSE, "could not build an engine for the model: [fake] build"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    fail_build(cases[i].name);
+    CHECK_FAILS(cases[i].status, cases[i].says, scenario());
+    check_nothing_left();
+  }
+  fail_build(NULL);
+  CHECK_FAILS(TP_ERR_LIBRARY, "the program \"/nowhere/host\" cannot be run: No such file or directory",
+              open_model(with_host("/nowhere/host"), "x", 1, &(uint32_t){0}));
+  CHECK_FAILS(TP_ERR_PARSE, "the program that builds it ended with status 1",
+              open_model(with_host("/bin/false"), "x", 1, &(uint32_t){0}));
+  /* A program that says it has built, and has not. */
+  CHECK_FAILS(TP_ERR_OPEN, "/plan\": No such file or directory",
+              open_model(with_host("/bin/true"), "x", 1, &(uint32_t){0}));
+  /* One that dies. */
+  CHECK_EQUAL(0, setenv("FAKE_CUDA_FAIL", "cuCtxSetCurrent:1:-1", 1));
+  CHECK_FAILS(TP_ERR_PARSE, "the program that builds it ended with signal 6; it said: fake CUDA: ordered",
+              scenario());
+  CHECK_EQUAL(0, unsetenv("FAKE_CUDA_FAIL"));
+}
+
 /* Lets each call in turn fail: every failure has its status and its text, and leaves nothing. */
 static void ordered(void) {
   static const struct {
@@ -123,11 +163,6 @@ static void ordered(void) {
     int32_t status;
     const char *says;
   } cases[] = {
-      {"createInferBuilder", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's builder: [fake] createInferB"},
-      {"createNvOnnxParser", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's ONNX parser: [fake] create"},
-      {"setDimensions", 0, TP_ERR_UNSUPPORTED, "refused a shape of input \"x\", "},
-      {"addOptimizationProfile", 0, TP_ERR_UNSUPPORTED, "refused the smallest and largest shapes: [fake]"},
-      {"buildSerializedNetwork", 0, TP_ERR_PARSE, "could not build an engine for the model: [fake] build"},
       {"createInferRuntime", 0, TP_ERR_UNSUPPORTED, "cannot start TensorRT's runtime: [fake] createInferR"},
       {"deserializeCudaEngine", 0, TP_ERR_PARSE, "TensorRT refused the engine: [fake] deserialize"},
       {"createExecutionContext", 0, TP_ERR_MEMORY, "could not create an instance: [fake] createExec"},
@@ -241,6 +276,7 @@ int main(void) {
   need_fakes();
   options();
   models();
+  builds();
   ordered();
   memory();
   recovery();

@@ -30,10 +30,17 @@ int family(void) {
   return strstr(path, "rtx") != NULL ? 1 : strstr(path, ".so.10") != NULL ? 10 : 11;
 }
 
+void fail_build(const char *name) {
+  char order[80];
+  snprintf(order, sizeof order, "%s:1", name != NULL ? name : "");
+  CHECK_EQUAL(0, name != NULL ? setenv("FAKE_TRT_FAIL", order, 1) : unsetenv("FAKE_TRT_FAIL"));
+}
+
 int32_t open_trt(const char *options, const void *bytes, size_t byte_count, uint32_t *model) {
   char all[8192];
-  snprintf(all, sizeof all, "backend=TensorrtTensor;cuda=%s;tensorrt=%s%s%s", getenv("TRTPIPE_FAKE_CUDA"),
-           getenv("TRTPIPE_FAKE_TRT"), *options != '\0' ? ";" : "", options);
+  snprintf(all, sizeof all, "backend=TensorrtTensor;cuda=%s;tensorrt=%s;host=%s%s%s",
+           getenv("TRTPIPE_FAKE_CUDA"), getenv("TRTPIPE_FAKE_TRT"), getenv("TRTPIPE_FAKE_HOST"),
+           *options != '\0' ? ";" : "", options);
   return open_model(all, bytes, byte_count, model);
 }
 

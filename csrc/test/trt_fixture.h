@@ -17,6 +17,9 @@ int32_t open_trt(const char *options, const void *bytes, size_t byte_count, uint
 void fail_trt(const char *name, int n);
 void fail_cuda(const char *name, int n, int error);
 
+/* Orders the first call of a function to fail in the program that builds engines; NULL takes that back. */
+void fail_build(const char *name);
+
 /* Nothing of the fakes and no handle is left. */
 void check_nothing_left(void);
 

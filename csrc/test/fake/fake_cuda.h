@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* Lets the n-th call of that function from now answer `error`; 0 takes all back. After one of the errors that
- * lose a context, all calls but a few answer it. */
+ * lose a context, all calls but a few answer it; one below 0 ends the process. */
 void fake_cuda_fail(const char *name, int n, int error);
 
 /* Streams, events and memory that were not given back. */

@@ -1,0 +1,154 @@
+#include "tensorrt_cache.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "sha256.h"
+#include "status.h"
+
+#define MAGIC "TRTPIPE"
+#define FORMAT 1u
+#define LIMIT_BYTES 1000u
+
+/* The file: this head, the key's text, the plan. Numbers are the machine's own: an engine never leaves its
+ * kind of machine. */
+typedef struct head {
+  char magic[8];
+  uint32_t format, key_bytes;
+  uint64_t plan_bytes;
+  uint8_t sha[TP_SHA256_BYTES]; /* over key and plan */
+} head;
+
+static void add_place(const tp_trt *trt, const tp_cuda_device *device, tp_text *key) {
+  tp_text_add(key, "tensorrt=%s\ngpu=%s\ncompute=%d.%d\ndriver=%d\n", trt->name, device->name, device->major,
+              device->minor, device->cuda->version);
+}
+
+int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_options *options,
+                   const tp_trt_settings *settings, const void *model, size_t bytes, tp_text *key) {
+  tp_sha256 sha;
+  uint8_t digest[TP_SHA256_BYTES];
+  char text[2 * TP_SHA256_BYTES + 1];
+  const char *min = tp_options_get(options, "min"), *max = tp_options_get(options, "max");
+  if ((min != NULL && strlen(min) > LIMIT_BYTES) || (max != NULL && strlen(max) > LIMIT_BYTES))
+    return tp_fail(TP_ERR_ARGUMENT, "cannot keep an engine whose min or max is longer than %u bytes",
+                   LIMIT_BYTES);
+  tp_sha256_begin(&sha);
+  tp_sha256_add(&sha, model, bytes);
+  tp_sha256_end(&sha, digest);
+  tp_sha256_text(digest, text);
+  add_place(trt, device, key);
+  tp_text_add(key, "model=%s\nprecision=%s\nmax_workspace_size=%u\noptimization_level=%u\n", text,
+              tp_trt_precision_name(settings->precision), settings->workspace_mb, settings->level);
+  tp_text_add(key, "compute_capability=%s\nmin=%s\nmax=%s\n", settings->this_device ? "current" : "any",
+              min != NULL ? min : "1", max != NULL ? max : "1");
+  return TP_OK;
+}
+
+static void hash(const void *key, size_t key_bytes, const void *plan, size_t plan_bytes,
+                 uint8_t digest[TP_SHA256_BYTES]) {
+  tp_sha256 sha;
+  tp_sha256_begin(&sha);
+  tp_sha256_add(&sha, key, key_bytes);
+  tp_sha256_add(&sha, plan, plan_bytes);
+  tp_sha256_end(&sha, digest);
+}
+
+/* Reads a container's parts; false if it is none, or damaged. */
+static bool unpack(tp_trt_entry *entry, const char **key, size_t *key_bytes) {
+  head h;
+  uint8_t digest[TP_SHA256_BYTES];
+  const tp_bytes *file = &entry->file;
+  if (file->count < sizeof h) return false;
+  memcpy(&h, file->data, sizeof h);
+  size_t rest = file->count - sizeof h;
+  if (memcmp(h.magic, MAGIC, sizeof h.magic) != 0 || h.format != FORMAT || h.key_bytes > rest ||
+      h.plan_bytes != rest - h.key_bytes)
+    return false;
+  *key = (const char *)file->data + sizeof h;
+  *key_bytes = h.key_bytes;
+  entry->plan = file->data + sizeof h + h.key_bytes;
+  entry->plan_bytes = (size_t)h.plan_bytes;
+  hash(*key, *key_bytes, entry->plan, entry->plan_bytes, digest);
+  return memcmp(digest, h.sha, sizeof digest) == 0;
+}
+
+/* Says in which line a key differs from the one that is wanted: "gpu is A, expected B"; false if in none. */
+static bool tell_difference(const char *key, size_t bytes, const char *wanted, tp_text *reason) {
+  const char *end = key + bytes;
+  while (*wanted != '\0') {
+    size_t length = strcspn(wanted, "\n"), name = strcspn(wanted, "=");
+    const char *line_end = key < end ? memchr(key, '\n', (size_t)(end - key)) : NULL;
+    size_t have = line_end != NULL ? (size_t)(line_end - key) : 0;
+    if (have != length || memcmp(key, wanted, length) != 0) {
+      size_t skip = have > name && memcmp(key, wanted, name + 1) == 0 ? name + 1 : 0;
+      tp_text_add(reason, "its %.*s is \"%.*s\", and \"%.*s\" is needed", (int)name, wanted,
+                  (int)(have - skip), key + skip, (int)(length - name - 1), wanted + name + 1);
+      return true;
+    }
+    wanted += length + 1;
+    key += have + 1;
+  }
+  return false;
+}
+
+bool tp_trt_cache_read(const char *path, const tp_text *key, tp_trt_entry *entry, tp_text *reason) {
+  if (access(path, F_OK) != 0) return false;
+  const char *have = NULL;
+  size_t bytes = 0;
+  if (tp_file_read(path, &entry->file) != TP_OK) {
+    char text[512];
+    tp_last_error(text, sizeof text);
+    tp_text_add(reason, "%s", text);
+  } else if (!unpack(entry, &have, &bytes)) {
+    tp_text_add(reason, "it is damaged, or not one of trtpipe's");
+  } else if (!tell_difference(have, bytes, key->text, reason)) {
+    return true;
+  }
+  tp_trt_entry_free(entry);
+  return false;
+}
+
+int32_t tp_trt_cache_write(const char *path, const tp_text *key, const tp_bytes *plan) {
+  head h = {.magic = MAGIC, .format = FORMAT, .key_bytes = (uint32_t)key->length, .plan_bytes = plan->count};
+  hash(key->text, key->length, plan->data, plan->count, h.sha);
+  tp_bytes parts[3] = {{(uint8_t *)&h, sizeof h}, {(uint8_t *)(uintptr_t)key->text, key->length}, *plan};
+  return tp_file_write(path, parts, 3);
+}
+
+bool tp_trt_is_engine(const char *path) {
+  static const char *const ends[] = {".trt", ".engine", ".plan"};
+  size_t length = strlen(path);
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+    size_t end = strlen(ends[i]);
+    if (length > end && strcmp(path + length - end, ends[i]) == 0) return true;
+  }
+  return false;
+}
+
+int32_t tp_trt_engine_read(const char *path, const tp_trt *trt, const tp_cuda_device *device,
+                           tp_trt_entry *entry) {
+  int32_t status = tp_file_read(path, &entry->file);
+  if (status != TP_OK) return status;
+  if (entry->file.count < sizeof MAGIC || memcmp(entry->file.data, MAGIC, sizeof MAGIC) != 0) {
+    entry->plan = entry->file.data;
+    entry->plan_bytes = entry->file.count;
+    return TP_OK;
+  }
+  const char *key = NULL;
+  size_t bytes = 0;
+  tp_text place = {0}, reason = {0};
+  add_place(trt, device, &place);
+  if (!unpack(entry, &key, &bytes)) tp_text_add(&reason, "it is damaged");
+  else (void)tell_difference(key, bytes, place.text, &reason);
+  if (reason.length == 0) return TP_OK;
+  tp_trt_entry_free(entry);
+  return tp_fail(TP_ERR_PARSE, "cannot use the engine \"%s\": %s", path, reason.text);
+}
+
+void tp_trt_entry_free(tp_trt_entry *entry) {
+  tp_free(entry->file.data);
+  *entry = (tp_trt_entry){0};
+}

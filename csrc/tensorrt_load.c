@@ -1,0 +1,91 @@
+#include "tensorrt_load.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "memory.h"
+#include "status.h"
+#include "tensorrt_cache.h"
+#include "tensorrt_host.h"
+
+/* What one load holds. */
+typedef struct load {
+  const tp_options *options;
+  const tp_trt_settings *settings;
+  const char *path;
+  const tp_bytes *bytes;
+  tp_trt_engine *engine;
+  tp_text *note;
+} load;
+
+static int32_t open_plan(const load *l, const void *plan, size_t bytes) {
+  const tp_trt *trt = l->engine->trt;
+  return tp_trt_engine_open(trt, l->engine->device, plan, bytes, l->engine);
+}
+
+static int32_t load_engine(const load *l) {
+  tp_trt_entry entry = {0};
+  int32_t status = tp_trt_engine_read(l->path, l->engine->trt, l->engine->device, &entry);
+  if (status == TP_OK) status = open_plan(l, entry.plan, entry.plan_bytes);
+  tp_trt_entry_free(&entry);
+  return status;
+}
+
+/* Builds, keeps the plan in the file `cache` if there is one to be, and opens it. */
+static int32_t build(const load *l, const char *path, const tp_bytes *bytes, const char *cache,
+                     const tp_text *key) {
+  tp_bytes plan = {0};
+  int32_t status = tp_trt_build_apart(l->engine->trt, l->options, path, bytes, &plan);
+  if (status == TP_OK && cache != NULL) status = tp_trt_cache_write(cache, key, &plan);
+  if (status == TP_OK) status = open_plan(l, plan.data, plan.count);
+  tp_free(plan.data);
+  return status;
+}
+
+/* The entry if it fits, else a new one in its place. The lock is held, so others wait for one build. */
+static int32_t load_cached(const load *l, const tp_bytes *bytes, const char *cache, const tp_text *key) {
+  tp_trt_entry entry = {0};
+  tp_text reason = {0};
+  bool found = tp_trt_cache_read(cache, key, &entry, &reason);
+  if (found) {
+    int32_t status = open_plan(l, entry.plan, entry.plan_bytes);
+    tp_trt_entry_free(&entry);
+    if (status == TP_OK || status == TP_ERR_DEVICE) return status;
+    char text[1024];
+    tp_last_error(text, sizeof text);
+    tp_text_add(&reason, "%s", text);
+  }
+  if (reason.length > 0) tp_text_add(l->note, "The engine in \"%s\" was built anew: %s", cache, reason.text);
+  return build(l, NULL, bytes, cache, key);
+}
+
+static int32_t load_through_cache(const load *l, const char *cache) {
+  tp_bytes file = {0};
+  tp_text key = {0};
+  char lock_path[4200];
+  int lock;
+  if (snprintf(lock_path, sizeof lock_path, "%s.lock", cache) >= (int)sizeof lock_path)
+    return tp_fail(TP_ERR_ARGUMENT, "cannot use option \"model::cache\": the path is too long");
+  /* The bytes that are hashed are the bytes that are built from, whatever becomes of the file. */
+  int32_t status = l->path != NULL ? tp_file_read(l->path, &file) : TP_OK;
+  const tp_bytes *bytes = l->path != NULL ? &file : l->bytes;
+  if (status == TP_OK)
+    status = tp_trt_key(l->engine->trt, l->engine->device, l->options, l->settings, bytes->data, bytes->count,
+                        &key);
+  if (status == TP_OK) status = tp_file_lock(lock_path, &lock);
+  if (status == TP_OK) {
+    status = load_cached(l, bytes, cache, &key);
+    tp_file_unlock(lock);
+  }
+  tp_free(file.data);
+  return status;
+}
+
+int32_t tp_trt_load(const tp_options *options, const tp_trt_settings *settings, const char *path,
+                    const tp_bytes *bytes, tp_trt_engine *engine, tp_text *note) {
+  load l = {options, settings, path, bytes, engine, note};
+  const char *cache = tp_options_get(options, "model::cache");
+  if (path != NULL && tp_trt_is_engine(path)) return load_engine(&l);
+  if (cache != NULL && *cache != '\0') return load_through_cache(&l, cache);
+  return build(&l, path, bytes, NULL, NULL);
+}
