@@ -2,6 +2,13 @@
 # Runs every check of this folder's models, each in a process of its own; one JSON object per line.
 #   run.sh [options of check ...]
 cd "$(dirname "$0")" || exit 2
+for archive in rtx models; do
+  if [ -e "$archive.tar.xz" ]; then
+    # Python unpacks where there is no xz.
+    tar -xJf "$archive.tar.xz" || python3 -m tarfile -e "$archive.tar.xz" . || exit 2
+    rm "$archive.tar.xz"
+  fi
+done
 rtx="tensorrt=$PWD/libtensorrt_rtx.so.1.7.1"
 failed=0
 try() {

@@ -15,23 +15,34 @@ fi
 node scripts/setup.mjs
 model="$(npx tsx examples/models/make.ts resnet18)"
 
+# The two large archives are packed once: that takes minutes.
+packed=.cache/gpu-packed
+mkdir -p "$packed"
+pack="xz --x86 --lzma2=preset=6 -T1"
+if [ ! -e "$packed/rtx.tar.xz" ]; then
+  tar -C "$rtx" -c libtensorrt_onnxparser_rtx.so.1.7.1 libtensorrt_rtx.so.1.7.1 | $pack >"$packed/rtx.part"
+  mv "$packed/rtx.part" "$packed/rtx.tar.xz"
+fi
+if [ ! -e "$packed/models.tar.xz" ]; then
+  mkdir -p "$packed/models"
+  cp "$small" "$packed/models/efficientnet.onnx"
+  cp "$model" "$packed/models/resnet18.onnx"
+  for name in efficientnet resnet18; do
+    node gpu/expected.mjs "$packed/models/$name.onnx" "$packed/models/$name.expected"
+  done
+  tar -C "$packed/models" -c efficientnet.onnx efficientnet.expected resnet18.expected resnet18.onnx |
+    $pack >"$packed/models.part"
+  mv "$packed/models.part" "$packed/models.tar.xz"
+  rm -r "$packed/models"
+fi
+
 rm -rf "$stage"
 mkdir -p "$stage/tree"
 cc -std=c11 -O2 -Wall -Wextra -o "$stage/tree/check" gpu/check.c -ldl -lm -lpthread
-cp prebuilds/linux-x64/* "$stage/tree/"
-cp "$rtx/libtensorrt_rtx.so.1.7.1" "$rtx/libtensorrt_onnxparser_rtx.so.1.7.1" "$stage/tree/"
-cp "$small" "$stage/tree/efficientnet.onnx"
-cp "$model" "$stage/tree/resnet18.onnx"
-cp gpu/run.sh "$stage/tree/"
-node gpu/expected.mjs "$stage/tree/efficientnet.onnx" "$stage/tree/efficientnet.expected"
-node gpu/expected.mjs "$stage/tree/resnet18.onnx" "$stage/tree/resnet18.expected"
-
-# What is needed first is packed first: the pieces before the model's are enough for the smaller model.
-tar -C "$stage/tree" -c check run.sh libtrtpipe.so $(cd "$stage/tree" && ls trtpipe-host 2>/dev/null) \
-  libtensorrt_onnxparser_rtx.so.1.7.1 libtensorrt_rtx.so.1.7.1 efficientnet.onnx efficientnet.expected \
-  resnet18.expected resnet18.onnx | xz --x86 --lzma2=preset=6 -T1 >"$stage/all.tar.xz"
-split -b "${piece_mib}m" -d -a 1 "$stage/all.tar.xz" "$stage/piece."
-rm -r "$stage/all.tar.xz" "$stage/tree"
+cp prebuilds/linux-x64/* gpu/run.sh "$packed"/*.tar.xz "$stage/tree/"
+tar -C "$stage/tree" -c check run.sh libtrtpipe.so trtpipe-host rtx.tar.xz models.tar.xz |
+  split -b "${piece_mib}m" -d -a 1 - "$stage/piece."
+rm -r "$stage/tree"
 for piece in "$stage"/piece.*; do
   mkdir "$stage/${piece##*.}"
   mv "$piece" "$stage/${piece##*.}/"
