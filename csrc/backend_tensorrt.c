@@ -70,7 +70,7 @@ static int32_t open_tensorrt(const tp_options *options, const void *model, uint6
 
 static int32_t create(void *model, const tp_model_info *info, uint32_t capacity, void **state) {
   const trt_model *m = model;
-  return tp_trt_instance_create(&m->engine, info, m->settings.spin_us, capacity, state);
+  return tp_trt_instance_create(&m->engine, info, &m->settings, capacity, state);
 }
 
 /* A batch on a device ends by itself; CUDA has no way to end it early. */

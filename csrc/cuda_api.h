@@ -17,6 +17,8 @@ typedef struct CUctx *CUcontext;
 typedef struct CUstr *CUstream;
 typedef struct CUevt *CUevent;
 typedef struct CUpool *CUmemoryPool;
+typedef struct CUgrp *CUgraph;
+typedef struct CUexe *CUgraphExec;
 typedef uint64_t CUdeviceptr;
 
 typedef struct CUuuid {
@@ -32,39 +34,45 @@ typedef struct CUuuid {
 #define CU_ATTRIBUTE_MINOR 76
 #define CU_ATTRIBUTE_POOLS 115
 #define CU_POOL_RELEASE_THRESHOLD 4
+/* A capture that only this thread's calls can break. */
+#define CU_CAPTURE_THREAD_LOCAL 1
 #define CU_ERROR_MEMORY 2
 #define CU_ERROR_NOT_READY 600
 
 /* X(member, exported name, parameters) */
-#define TP_CUDA_FUNCTIONS(X)                                                                      \
-  X(init, cuInit, (unsigned flags))                                                               \
-  X(driver_version, cuDriverGetVersion, (int *version))                                           \
-  X(device_count, cuDeviceGetCount, (int *count))                                                 \
-  X(device_get, cuDeviceGet, (CUdevice * device, int ordinal))                                    \
-  X(device_name, cuDeviceGetName, (char *name, int bytes, CUdevice device))                       \
-  X(device_uuid, cuDeviceGetUuid_v2, (CUuuid * uuid, CUdevice device))                            \
-  X(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device))         \
-  X(context_retain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))             \
-  X(context_set, cuCtxSetCurrent, (CUcontext context))                                            \
-  X(memory_info, cuMemGetInfo_v2, (size_t *free_bytes, size_t *all_bytes))                        \
-  X(error_name, cuGetErrorName, (int error, const char **name))                                   \
-  X(error_text, cuGetErrorString, (int error, const char **text))                                 \
-  X(stream_create, cuStreamCreateWithPriority, (CUstream * stream, unsigned flags, int priority)) \
-  X(stream_destroy, cuStreamDestroy_v2, (CUstream stream))                                        \
-  X(stream_wait, cuStreamSynchronize, (CUstream stream))                                          \
-  X(event_create, cuEventCreate, (CUevent * event, unsigned flags))                               \
-  X(event_record, cuEventRecord, (CUevent event, CUstream stream))                                \
-  X(event_query, cuEventQuery, (CUevent event))                                                   \
-  X(event_wait, cuEventSynchronize, (CUevent event))                                              \
-  X(event_destroy, cuEventDestroy_v2, (CUevent event))                                            \
-  X(memory_take, cuMemAllocAsync, (CUdeviceptr * memory, size_t bytes, CUstream stream))          \
-  X(memory_give, cuMemFreeAsync, (CUdeviceptr memory, CUstream stream))                           \
-  X(pool_get, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                  \
-  X(pool_set, cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value))             \
-  X(host_take, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                     \
-  X(host_give, cuMemFreeHost, (void *memory))                                                     \
-  X(to_device, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream))  \
-  X(to_host, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream))          \
-  X(on_device, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream))
+#define TP_CUDA_FUNCTIONS(X)                                                                          \
+  X(init, cuInit, (unsigned flags))                                                                   \
+  X(driver_version, cuDriverGetVersion, (int *version))                                               \
+  X(device_count, cuDeviceGetCount, (int *count))                                                     \
+  X(device_get, cuDeviceGet, (CUdevice * device, int ordinal))                                        \
+  X(device_name, cuDeviceGetName, (char *name, int bytes, CUdevice device))                           \
+  X(device_uuid, cuDeviceGetUuid_v2, (CUuuid * uuid, CUdevice device))                                \
+  X(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device))             \
+  X(context_retain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))                 \
+  X(context_set, cuCtxSetCurrent, (CUcontext context))                                                \
+  X(error_name, cuGetErrorName, (int error, const char **name))                                       \
+  X(error_text, cuGetErrorString, (int error, const char **text))                                     \
+  X(stream_create, cuStreamCreateWithPriority, (CUstream * stream, unsigned flags, int priority))     \
+  X(stream_destroy, cuStreamDestroy_v2, (CUstream stream))                                            \
+  X(stream_wait, cuStreamSynchronize, (CUstream stream))                                              \
+  X(event_create, cuEventCreate, (CUevent * event, unsigned flags))                                   \
+  X(event_record, cuEventRecord, (CUevent event, CUstream stream))                                    \
+  X(event_query, cuEventQuery, (CUevent event))                                                       \
+  X(event_wait, cuEventSynchronize, (CUevent event))                                                  \
+  X(event_destroy, cuEventDestroy_v2, (CUevent event))                                                \
+  X(memory_take, cuMemAllocAsync, (CUdeviceptr * memory, size_t bytes, CUstream stream))              \
+  X(memory_give, cuMemFreeAsync, (CUdeviceptr memory, CUstream stream))                               \
+  X(pool_get, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                      \
+  X(pool_set, cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value))                 \
+  X(host_take, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                         \
+  X(host_give, cuMemFreeHost, (void *memory))                                                         \
+  X(to_device, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream))      \
+  X(to_host, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream))              \
+  X(capture_begin, cuStreamBeginCapture_v2, (CUstream stream, int mode))                              \
+  X(capture_end, cuStreamEndCapture, (CUstream stream, CUgraph * graph))                              \
+  X(graph_prepare, cuGraphInstantiateWithFlags, (CUgraphExec * ready, CUgraph graph, uint64_t flags)) \
+  X(graph_launch, cuGraphLaunch, (CUgraphExec ready, CUstream stream))                                \
+  X(graph_drop, cuGraphDestroy, (CUgraph graph))                                                      \
+  X(graph_end, cuGraphExecDestroy, (CUgraphExec ready))
 
 #endif

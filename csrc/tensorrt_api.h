@@ -51,12 +51,15 @@ typedef struct tp_trt_interface {
 #define TRT_SEVERITY_ERROR 1
 #define TRT_SEVERITY_WARNING 2
 #define TRT_STRATEGY_STATIC 0
+#define TRT_STRATEGY_USER_MANAGED 2
 #define TRT_POOL_WORKSPACE 0
 #define TRT_FLAG_TF32 6
 /* In 10 only; 11 and RTX take precision from the model's own types. */
 #define TRT10_FLAG_FP16 0
 #define TRT10_FLAG_BF16 17
 #define TRT10_NETWORK_STRONGLY_TYPED 2u
+/* RTX: engines whose runs can be captured, because they take no memory while they run. */
+#define TRT_RTX_FLAG_USER_ALLOCATION 28
 /* RTX: engines for the device that they are built on. */
 #define TRT_RTX_THIS_DEVICE 1
 
@@ -93,6 +96,7 @@ typedef struct tp_trt_interface {
     0, 25, 0, 25)                                                                                           \
   X(engine_tensors, int32_t, (void *self), 30, 0, 26, 0, 26)                                                \
   X(engine_tensor_name, const char *, (void *self, int32_t index), 31, 0, 27, 0, 27)                        \
+  X(engine_scratch, int64_t, (void *self), 52, 1, 44, 0, 44)                                                \
   X(context_profile, int32_t, (void *self), 11, 0, 11, 0, 11)                                               \
   X(context_set_profile, bool, (void *self, int32_t profile, CUstream stream), 17, 0, 16, 0, 16)            \
   X(context_set_shape, bool, (void *self, const char *name, const tp_trt_dims *dims), 21, 0, 20, 0, 20)     \
@@ -101,6 +105,7 @@ typedef struct tp_trt_interface {
   X(context_infer_shapes, int32_t, (void *self, int32_t room, const char **missing), 28, 0, 27, 0, 27)      \
   X(context_set_output_allocator, bool, (void *self, const char *name, void *allocator), 32, 0, 31, 0, 31)  \
   X(context_enqueue, bool, (void *self, CUstream stream), 37, 0, 36, 0, 36)                                 \
+  X(context_set_scratch, void, (void *self, void *memory, int64_t bytes), 49, 1, 48, 0, 48)                 \
   X(context_capturable, bool, (void *self, CUstream stream), -1, 0, -1, 0, 52)                              \
   X(builder_create_config, void *, (void *self), 7, 0, 5, 0, 5)                                             \
   X(builder_create_network, void *, (void *self, uint32_t flags), 8, 0, 6, 0, 6)                            \

@@ -100,6 +100,8 @@ static int32_t set_flags(const build *b) {
   else TRT(trt, config_set_flag, b->config, TRT_FLAG_TF32);
   if (precision == TP_TRT_FP16) TRT(trt, config_set_flag, b->config, TRT10_FLAG_FP16);
   if (precision == TP_TRT_BF16) TRT(trt, config_set_flag, b->config, TRT10_FLAG_BF16);
+  if (b->settings->graphs && trt->family == TP_TRT_RTX)
+    TRT(trt, config_set_flag, b->config, TRT_RTX_FLAG_USER_ALLOCATION);
   if (!b->settings->this_device || trt->slots[TP_TRT_config_set_capabilities] < 0) return TP_OK;
   tp_trt_listen();
   if (TRT(trt, config_set_capabilities, b->config, 1) &&

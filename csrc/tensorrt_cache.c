@@ -42,8 +42,9 @@ int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_opt
   add_place(trt, device, key);
   tp_text_add(key, "model=%s\nprecision=%s\nmax_workspace_size=%u\noptimization_level=%u\n", text,
               tp_trt_precision_name(settings->precision), settings->workspace_mb, settings->level);
-  tp_text_add(key, "compute_capability=%s\nmin=%s\nmax=%s\n", settings->this_device ? "current" : "any",
-              min != NULL ? min : "1", max != NULL ? max : "1");
+  tp_text_add(key, "compute_capability=%s\ncuda_graph=%d\nmin=%s\nmax=%s\n",
+              settings->this_device ? "current" : "any", settings->graphs, min != NULL ? min : "1",
+              max != NULL ? max : "1");
   return TP_OK;
 }
 

@@ -72,7 +72,8 @@ static int32_t add_options(const tp_trt *trt, const tp_options *options, host *h
                                        "optimization_level",
                                        "min",
                                        "max",
-                                       "compute_capability"};
+                                       "compute_capability",
+                                       "cuda_graph"};
   int32_t status = add_argument(h, "", "build");
   if (status == TP_OK) status = add_argument(h, "tensorrt", trt->path);
   const char *key = NULL, *value = NULL;

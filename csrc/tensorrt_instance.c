@@ -106,21 +106,22 @@ static int32_t take_memory(tp_trt_instance *x) {
   return status;
 }
 
-static int32_t prepare(tp_trt_instance *x, uint32_t spin_us, uint32_t capacity) {
+static int32_t prepare(tp_trt_instance *x, const tp_trt_settings *settings, uint32_t capacity) {
   const tp_trt_engine *e = x->engine;
   int32_t status = check_capacity(x, capacity);
-  if (status == TP_OK) status = tp_cuda_queue_open(e->device, spin_us, &x->queue);
+  if (status == TP_OK) status = tp_cuda_queue_open(e->device, settings->spin_us, &x->queue);
   if (status != TP_OK) return status;
   tp_trt_listen();
   x->context = tp_trt_object(TRT(e->trt, engine_create_context, e->engine, TRT_STRATEGY_STATIC),
                              TP_TRT_CLASS_CONTEXT, TP_ERR_MEMORY, "TensorRT could not create an instance");
   if (x->context == NULL) return TP_ERR_MEMORY;
   status = take_profile(x);
-  return status == TP_OK ? take_memory(x) : status;
+  if (status == TP_OK) status = take_memory(x);
+  return status == TP_OK && settings->graphs ? tp_trt_graphs_create(x, capacity) : status;
 }
 
-int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info *info, uint32_t spin_us,
-                               uint32_t capacity, void **instance) {
+int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info *info,
+                               const tp_trt_settings *settings, uint32_t capacity, void **instance) {
   int32_t status = tp_cuda_enter(engine->device);
   if (status != TP_OK) return status;
   tp_trt_instance *x = tp_alloc(sizeof *x);
@@ -132,7 +133,7 @@ int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info 
     x->tensors[k].shape.rank = -1;
     x->tensors[k].queue = &x->queue;
   }
-  status = prepare(x, spin_us, capacity);
+  status = prepare(x, settings, capacity);
   if (status == TP_OK) *instance = x;
   else tp_trt_destroy(x);
   return status;
@@ -143,6 +144,7 @@ void tp_trt_destroy(void *instance) {
   const tp_cuda_device *device = x->engine->device;
   (void)device->cuda->context_set(device->context);
   if (x->queue.device != NULL) (void)device->cuda->stream_wait(x->queue.stream);
+  tp_trt_graphs_destroy(x);
   tp_trt_delete(x->context);
   for (uint32_t k = 0; x->queue.device != NULL && k < TP_MAX_TENSORS; k++)
     tp_cuda_memory_free(&x->queue, &x->tensors[k].memory);

@@ -3,6 +3,7 @@
 #define TP_TENSORRT_INSTANCE_H
 
 #include "tensorrt_engine.h"
+#include "tensorrt_settings.h"
 
 /* An input or output of an instance. */
 typedef struct tp_trt_tensor {
@@ -16,6 +17,12 @@ typedef struct tp_trt_tensor {
   const tp_cuda_queue *queue;
 } tp_trt_tensor;
 
+/* Runs of one batch size, captured once and launched as a whole: see tensorrt_graph.c. */
+typedef struct tp_trt_graph {
+  void *context; /* of its own: a graph goes on using what its context holds */
+  CUgraphExec ready;
+} tp_trt_graph;
+
 typedef struct tp_trt_instance {
   const tp_trt_engine *engine;
   const tp_model_info *info;
@@ -23,10 +30,20 @@ typedef struct tp_trt_instance {
   tp_cuda_queue queue;
   bool shapes_known; /* the context has inferred all shapes from those of the inputs */
   tp_trt_tensor tensors[TP_MAX_TENSORS];
+  tp_trt_graph *graphs; /* [rows], rows 0..graph_rows; NULL: batches are enqueued */
+  uint32_t graph_rows;
+  tp_cuda_memory scratch; /* shared by the graphs' contexts, which never run at the same time */
 } tp_trt_instance;
 
-int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info *info, uint32_t spin_us,
-                               uint32_t capacity, void **instance);
+int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info *info,
+                               const tp_trt_settings *settings, uint32_t capacity, void **instance);
+
+/*
+ * Captures a graph for each batch size of up to `capacity` rows, where all sizes are known and the engine can
+ * be captured; else there are none, which is no failure. Errors: DEVICE, MEMORY.
+ */
+int32_t tp_trt_graphs_create(tp_trt_instance *instance, uint32_t capacity);
+void tp_trt_graphs_destroy(tp_trt_instance *instance);
 
 /* Lets TensorRT place the output through us. */
 int32_t tp_trt_output_late(tp_trt_instance *instance, uint32_t k);

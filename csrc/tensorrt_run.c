@@ -17,14 +17,18 @@ static tp_trt_dims full_shape(const tp_trt_instance *x, const tp_run *run, uint3
   return shape;
 }
 
-static int32_t send_input(tp_trt_instance *x, const tp_run *run, uint32_t k) {
-  tp_trt_dims shape = full_shape(x, run, k);
+static int32_t send(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
   uint64_t bytes = run->item_bytes[k] * run->run_rows;
-  int32_t status = tp_trt_set_shape(x, k, &shape);
-  if (status == TP_OK) status = tp_trt_place(x, k, bytes);
-  if (status != TP_OK || bytes == 0) return status;
+  if (bytes == 0) return TP_OK;
   int error = x->queue.device->cuda->to_device(x->tensors[k].memory.at, run->data[k], bytes, x->queue.stream);
   return tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, "cannot copy an input to the device");
+}
+
+static int32_t send_input(tp_trt_instance *x, const tp_run *run, uint32_t k) {
+  tp_trt_dims shape = full_shape(x, run, k);
+  int32_t status = tp_trt_set_shape(x, k, &shape);
+  if (status == TP_OK) status = tp_trt_place(x, k, run->item_bytes[k] * run->run_rows);
+  return status == TP_OK ? send(x, run, k) : status;
 }
 
 /* An output whose item shape the model states must have it, for as many rows as the batch has. */
@@ -107,6 +111,30 @@ static int32_t enqueue(tp_trt_instance *x) {
   return error == 0 ? status : tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, doing);
 }
 
+/* The batch as its graph: copies in, one launch, copies out. */
+static int32_t run_graph(const tp_trt_instance *x, const tp_run *run, CUgraphExec ready) {
+  const tp_model_info *info = x->info;
+  const tp_cuda *cuda = x->queue.device->cuda;
+  int32_t status = TP_OK;
+  for (uint32_t k = 0; status == TP_OK && k < info->inputs; k++) status = send(x, run, k);
+  if (status == TP_OK) {
+    status = tp_cuda_check(x->queue.device, cuda->graph_launch(ready, x->queue.stream), TP_ERR_EXECUTION,
+                           "cannot launch a batch's graph");
+  }
+  for (uint32_t k = info->inputs; status == TP_OK && k < info->inputs + info->outputs; k++)
+    status = fetch_output(x, run, k);
+  return status == TP_OK ? tp_cuda_queue_wait(&x->queue, "the device failed the batch") : status;
+}
+
+/* The batch's graph, if all outputs have their places. */
+static CUgraphExec graph_of(const tp_trt_instance *x, const tp_run *run) {
+  if (x->graphs == NULL || run->run_rows > x->graph_rows) return NULL;
+  for (uint32_t k = x->info->inputs; k < x->info->inputs + x->info->outputs; k++) {
+    if (run->data[k] == NULL) return NULL;
+  }
+  return x->graphs[run->run_rows].ready;
+}
+
 static int32_t run_outputs(tp_trt_instance *x, tp_run *run, bool changed) {
   const tp_model_info *info = x->info;
   uint32_t first = info->inputs, end = first + info->outputs;
@@ -134,10 +162,13 @@ int32_t tp_trt_run(void *instance, tp_run *run) {
   tp_trt_listen();
   for (uint32_t k = info->inputs; k < info->inputs + info->outputs; k++)
     run->native[k] = (tp_native_output){0};
-  for (uint32_t k = 0; status == TP_OK && k < info->inputs; k++) status = send_input(x, run, k);
+  CUgraphExec graph = graph_of(x, run);
+  if (graph != NULL) status = run_graph(x, run, graph);
+  for (uint32_t k = 0; graph == NULL && status == TP_OK && k < info->inputs; k++)
+    status = send_input(x, run, k);
   bool changed = !x->shapes_known;
-  if (status == TP_OK) status = tp_trt_infer_shapes(x);
-  if (status == TP_OK) status = run_outputs(x, run, changed);
+  if (graph == NULL && status == TP_OK) status = tp_trt_infer_shapes(x);
+  if (graph == NULL && status == TP_OK) status = run_outputs(x, run, changed);
   if (status == TP_OK) return TP_OK;
   /* Nothing may go on writing to the batch's memory, no output is left behind, shapes are checked anew. */
   x->shapes_known = false;

@@ -67,6 +67,9 @@ int32_t tp_trt_settings_read(const tp_options *options, tp_trt_settings *s) {
   if (status == TP_OK)
     status = tp_options_number(options, "max_workspace_size", 1, 1 << 20, 1024, &s->workspace_mb);
   if (status == TP_OK) status = tp_options_number(options, "optimization_level", 0, 5, 3, &s->level);
+  uint32_t graphs = 0;
+  if (status == TP_OK) status = tp_options_number(options, "cuda_graph", 0, 1, 0, &graphs);
+  s->graphs = graphs == 1;
   if (status == TP_OK) status = read_limit(options, "max", &s->max);
   if (status == TP_OK) status = read_limit(options, "min", &s->min);
   if (status != TP_OK) return status;

@@ -83,10 +83,12 @@ static void models(void) {
 }
 
 /* Opens, makes two instances, runs batches of two sizes; the first failure is the answer. */
+static const char *scenario_options = "max=4;spin_us=1";
+
 static int32_t scenario(void) {
   onnx_writer w = negation(2);
   uint32_t model = 0, instances[2] = {0, 0};
-  int32_t status = open_trt("max=4;spin_us=1", w.model.data, w.model.length, &model);
+  int32_t status = open_trt(scenario_options, w.model.data, w.model.length, &model);
   onnx_free(&w);
   if (status != TP_OK) return status;
   float payload[2][4][2] = {{{1, 2}, {3, 4}, {5, 6}, {7, 8}}};
@@ -199,6 +201,33 @@ static void ordered(void) {
   }
 }
 
+/* A batch that is a graph fails as any other; what fails before its first launch makes no graph. */
+static void graphs(void) {
+  static const char *const names[] = {"cuGraphLaunch", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2",
+                                      "cuEventRecord", "cuMemAllocAsync"};
+  scenario_options = "max=4;spin_us=0;cuda_graph=1";
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    int32_t status = TP_ERR_EXECUTION;
+    int n = 0, before = 0;
+    while (status != TP_OK) {
+      if (++n > 100) FAIL("%s never stops failing", names[i]);
+      before = graph_launches();
+      fail_cuda(names[i], n, 1);
+      status = scenario();
+      fail_cuda(NULL, 0, 0);
+      CHECK(status == TP_OK || status == TP_ERR_EXECUTION || status == TP_ERR_MEMORY);
+      check_nothing_left();
+    }
+    if (n < 2) FAIL("%s was never called", names[i]);
+    CHECK_EQUAL(before + 4, graph_launches());
+  }
+  fail_cuda("cuGraphLaunch", 3, 719);
+  CHECK_FAILS(TP_ERR_DEVICE, "cannot launch a batch's graph: CUDA_ERROR_FAKE (CUDA error 719", scenario());
+  fail_cuda(NULL, 0, 0);
+  CHECK_FAILS(TP_ERR_DEVICE, "an earlier error has made it unusable", scenario());
+  check_nothing_left();
+}
+
 /* Each request for memory of our own fails once. */
 static void memory(void) {
   int32_t status;
@@ -272,7 +301,8 @@ static void device_lost(void) {
   check_nothing_left();
 }
 
-int main(void) {
+int main(int count, char **arguments) {
+  (void)arguments;
   need_fakes();
   options();
   models();
@@ -280,6 +310,7 @@ int main(void) {
   ordered();
   memory();
   recovery();
-  device_lost();
+  if (count > 1) graphs();
+  else device_lost();
   return 0;
 }

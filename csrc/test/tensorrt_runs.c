@@ -30,9 +30,9 @@ static void check_negated(const fixture *f, uint32_t slot, uint32_t k, int count
 }
 
 /* Batches of all sizes, in slots in a row and apart. */
-static void batches(void) {
+static void batches(const char *options) {
   onnx_writer w = negation(3);
-  uint32_t model = open_writer(&w, "max=8");
+  uint32_t model = open_writer(&w, options);
   char text[4096];
   tp_model_describe(model, text, sizeof text);
   CHECK(strstr(text, "\"batch\":\"dynamic\"") != NULL);
@@ -52,6 +52,22 @@ static void batches(void) {
     }
   }
   finish(&f);
+}
+
+/* The same as graphs: each batch is one launch, whatever its size. */
+static void graphs(void) {
+  CHECK_EQUAL(0, graph_launches());
+  batches("max=8;cuda_graph=1");
+  CHECK_EQUAL(3 * 8, graph_launches());
+  /* Where a capture fails, batches are enqueued. */
+  static const char *const failing[] = {"cuStreamBeginCapture_v2", "cuStreamEndCapture",
+                                        "cuGraphInstantiateWithFlags"};
+  for (int i = 0; i < 3; i++) {
+    fail_cuda(failing[i], 3, 901);
+    batches("max=8;cuda_graph=1");
+    CHECK_EQUAL(3 * 8, graph_launches());
+  }
+  fail_cuda(NULL, 0, 0);
 }
 
 /* The engine is built for no fewer than `min` rows, and smaller batches are filled up. */
@@ -194,7 +210,8 @@ static void threads(void) {
 
 int main(void) {
   need_fakes();
-  batches();
+  batches("max=8");
+  graphs();
   padding();
   fixed_batch();
   open_items();

@@ -20,6 +20,9 @@ void fail_cuda(const char *name, int n, int error);
 /* Orders the first call of a function to fail in the program that builds engines; NULL takes that back. */
 void fail_build(const char *name);
 
+/* Graphs that the fake driver has launched. */
+int graph_launches(void);
+
 /* Nothing of the fakes and no handle is left. */
 void check_nothing_left(void);
 

@@ -9,9 +9,11 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import { checkModelBytes, checkModelFile } from "../onnx/check.ts";
 import type { EngineCandidate, LoadedMessage, LoadMessage } from "../protocol.ts";
+import { isEngineFile } from "./resolve.ts";
 
 export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
-  if (message.path !== "") checkModelFile(message.path);
+  // An engine is TensorRT's to judge.
+  if (message.path !== "" && !isEngineFile(message.path)) checkModelFile(message.path);
   else if (message.bytes !== null) checkModelBytes(message.bytes);
   const name = message.path || "bytes";
   const reasons: string[] = [];

@@ -25,6 +25,11 @@ const backends: Readonly<Record<BackendName, readonly string[]>> = {
   Fault: [...echo, "fail_create"],
 };
 
+/** Whether a model's path names an engine of TensorRT and not an ONNX model. */
+export function isEngineFile(path: string): boolean {
+  return /\.(trt|engine|plan)$/.test(path);
+}
+
 /**
  * TorchPipe's wrapper that waits for the device; every call here does, so it is accepted around any backend.
  */

@@ -2,12 +2,14 @@
 
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { resolveBackend } from "../backends/resolve.ts";
+import { isEngineFile, resolveBackend } from "../backends/resolve.ts";
 import type { ResolvedBackend } from "../backends/resolve.ts";
 import type { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
 import { MAX_CHANNELS } from "../native/abi.ts";
 import { nearest } from "../nearest.ts";
+import { readTensorrt } from "./config-tensorrt.ts";
+import type { TensorrtConfig } from "./config-tensorrt.ts";
 import {
   checkMinMax,
   readChoice,
@@ -39,6 +41,7 @@ export interface ParsedConfig {
   warmUp: number;
   spinUs: number;
   onnxruntime: string | null;
+  tensorrt: TensorrtConfig;
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -61,6 +64,14 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   warm_up: true,
   spin_us: true,
   onnxruntime: true,
+  device_id: true,
+  precision: true,
+  "model::cache": true,
+  max_workspace_size: true,
+  optimization_level: true,
+  cuda_graph: true,
+  compute_capability: true,
+  tensorrt: true,
   log: true,
   workerUrl: true,
 };
@@ -97,6 +108,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     warmUp: integer("warm_up", 0, 1000, 1),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
+    tensorrt: readTensorrt(read),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
@@ -167,6 +179,9 @@ function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConf
     throw refuse("model", undefined, MODEL);
   }
   const model = checkModel("model", given.get("model"));
+  if (backend?.name === "OnnxTensor" && typeof model === "string" && isEngineFile(model)) {
+    throw refuse("model", model, "an ONNX model, because OnnxTensor does not run TensorRT's engines");
+  }
   return unused ? null : model;
 }
 

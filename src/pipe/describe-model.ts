@@ -9,6 +9,8 @@ export interface ModelDescription {
   backend: string;
   engine: string;
   library: string;
+  /** What a person should know of how it was loaded; empty: nothing. */
+  note: string;
   batch: "dynamic" | "fixed" | "none";
   /** Rows of a "fixed" batch, else 1. */
   batchSize: number;
@@ -33,6 +35,7 @@ export function readDescription(description: unknown): ModelDescription {
     backend: text(backend, "backend"),
     engine: text(engine, "engine"),
     library: text(library, "library"),
+    note: fields.note === undefined ? "" : text(fields.note, "note"),
     batch,
     batchSize,
     inputs: tensors(fields.inputs, "inputs"),

@@ -4,6 +4,7 @@ import type { BackendName } from "../backends/resolve.ts";
 import type { EngineOptions } from "../protocol.ts";
 import type { ParsedConfig } from "./config.ts";
 import { parseDims, refuse } from "./config-values.ts";
+import type { Limit } from "./config-values.ts";
 import { dtypeOfNumber, dtypes, isDtype, names } from "./dtype.ts";
 import { MAX_RANK } from "../native/abi.ts";
 
@@ -15,9 +16,30 @@ export function engineOptions(config: ParsedConfig, backend: BackendName): Engin
   const options: [string, string][] = [["backend", backend]];
   if (backend === "Identity" || backend === "Fault") return [...options, ...echoOptions(config)];
   if (typeof config.model === "string") options.push(["path", config.model]);
-  if (backend !== "OnnxTensor") return options;
+  if (backend === "TensorrtTensor") return [...options, ...tensorrtOptions(config)];
   options.push(["threads", String(config.intraOpThreads)], ["session", config.session]);
   return options;
+}
+
+/** What is not given has the C library's default. */
+function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string, string][] {
+  const given: [string, string | number | null][] = [
+    ["min", min && limitText(min)],
+    ["max", max && limitText(max)],
+    ["spin_us", Math.round(spinUs)],
+    ["device_id", tensorrt.deviceId],
+    ["precision", tensorrt.precision],
+    ["model::cache", tensorrt.cache],
+    ["max_workspace_size", tensorrt.workspaceMb],
+    ["optimization_level", tensorrt.optimizationLevel],
+    ["cuda_graph", tensorrt.cudaGraph === null ? null : Number(tensorrt.cudaGraph)],
+    ["compute_capability", tensorrt.computeCapability],
+  ];
+  return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));
+}
+
+function limitText({ rows, shapes }: Limit): string {
+  return shapes === null ? String(rows) : shapes.map((shape) => shape.join("x")).join(",");
 }
 
 /** Shapes and dtypes of a backend without a model: its arguments, else the shape that `max` gives. */

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { environment } from "../native/locate.ts";
 import type { EngineCandidate, LoadMessage } from "../protocol.ts";
+import { isEngineFile } from "../backends/resolve.ts";
 import type { BackendName } from "../backends/resolve.ts";
 import type { ParsedConfig } from "./config.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -15,11 +16,14 @@ const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
 /** `library` is the path of the C library that this thread has loaded; the instances load the same. */
 export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
   const { model, backend } = config;
-  const names = backend === null ? PREFERRED : [backend.name];
+  const engine = typeof model === "string" && isEngineFile(model);
+  const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
+  const names = backend === null ? preferred : [backend.name];
   const onnxruntime = names.includes("OnnxTensor") ? onnxruntimePath(config) : null;
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
     if (name === "OnnxTensor" && onnxruntime !== null) options.push(["onnxruntime", onnxruntime]);
+    if (name === "TensorrtTensor") options.push(...tensorrtPaths(config));
     return { backend: name, options };
   });
   return {
@@ -34,6 +38,15 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
 /** The key `onnxruntime`, TRTPIPE_ONNXRUNTIME, the npm package; null leaves it to the loader's path. */
 function onnxruntimePath(config: ParsedConfig): string | null {
   return config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME") ?? fromPackage();
+}
+
+/** Where TensorRT and CUDA's driver are, as far as it is said; else the loader's own path is searched. */
+function tensorrtPaths({ tensorrt }: ParsedConfig): [string, string][] {
+  const paths: [string, string | null | undefined][] = [
+    ["tensorrt", tensorrt.library ?? environment("TRTPIPE_TENSORRT")],
+    ["cuda", environment("TRTPIPE_CUDA")],
+  ];
+  return paths.flatMap(([key, path]): [string, string][] => (path ? [[key, path]] : []));
 }
 
 /**

@@ -80,6 +80,8 @@ export class Owner {
     this.#model = model.model;
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
+    const { note } = loaded.spec;
+    if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
     const starts = loaded.blocks.map((_, instance) => {
       const start = this.#startMessage(loaded, instance);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);

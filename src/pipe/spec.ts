@@ -48,6 +48,8 @@ export interface ModelSpec {
   engine: string;
   /** Path of the engine's library; empty if the backend is built in. */
   engineLibrary: string;
+  /** What a person should know of how it was loaded; empty: nothing. */
+  note: string;
   batch: "dynamic" | "fixed" | "none";
   /** Rows of a "fixed" batch, else 1. */
   batchSize: number;
@@ -85,10 +87,11 @@ export function modelSpec(description: unknown, config: ParsedConfig): ModelSpec
   const maxQueue = queueSlots(config, slotBytes, maxRows);
   const only = inputs.length === 1 && inputs[0].open.length === 0 ? inputs[0] : null;
   const requestRows = batch === "none" ? 1 : maxQueue;
-  const { engine, library: engineLibrary } = model;
+  const { engine, library: engineLibrary, note } = model;
   return {
     engine,
     engineLibrary,
+    note,
     batch,
     batchSize,
     inputs,

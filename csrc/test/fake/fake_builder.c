@@ -162,6 +162,7 @@ static void *build(builder *b, void *network_outer, void *config_outer) {
   p->graph.version = getInferLibVersion();
   p->graph.precise = (c->flags >> 6 & 1) == 0;
   p->graph.half = (int32_t)(c->flags & 1);
+  p->graph.capturable = FAKE_FAMILY != 1 || (c->flags >> 28 & 1) != 0;
   p->graph.workspace = c->workspace;
   for (int i = 0; c->profile != NULL && i < n->graph.inputs; i++) {
     for (int k = 0; k < c->profile->count; k++) {

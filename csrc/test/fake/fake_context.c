@@ -9,6 +9,7 @@ typedef struct context {
   fake_object base;
   fake_engine *engine;
   int32_t profile;
+  bool needs_scratch;
   _Atomic int users; /* threads inside: TensorRT allows one */
   fake_dims shapes[FAKE_TENSORS];
   void *addresses[2 * FAKE_TENSORS];
@@ -61,7 +62,6 @@ static void compute(void *argument) {
       w->to[i] = x;
     }
   }
-  free(w);
 }
 
 static int find(const context *c, const char *name) {
@@ -194,14 +194,26 @@ static bool enqueue_output(context *c, int output, void *stream) {
   } else if (placed) {
     placed = fake_cuda_is_device(w->to, bytes);
   }
-  if (placed) return cuLaunchHostFunc(stream, compute, w) == 0;
+  if (placed) return fake_cuda_queue(stream, compute, w) == 0;
   free(w);
   fake_log(1, "[fake] Neither address or allocator is set for a tensor");
   return false;
 }
 
+static void set_scratch(context *c, void *memory, int64_t bytes) {
+  if (!c->needs_scratch || bytes < 1024 || !fake_cuda_is_device(memory, (size_t)bytes))
+    fake_broken("scratch memory was set wrongly");
+  c->needs_scratch = false;
+}
+
+/* Only an engine that was built for it. */
+static bool capturable(const context *c, void *stream) {
+  return stream != NULL && c->engine->graph.capturable;
+}
+
 static bool enqueue(context *c, void *stream) {
   enter(c);
+  if (c->needs_scratch) fake_broken("a context without scratch memory was enqueued");
   bool fine = stream != NULL && c->profile == 0 && !fake_fails("enqueueV3");
   const char *missing;
   if (fine && missing_shapes(c, 1, &missing) != 0) fake_broken("a batch was enqueued without its shapes");
@@ -213,9 +225,10 @@ static bool enqueue(context *c, void *stream) {
 
 static void end_context(fake_object *self) { ((context *)self)->engine->contexts--; }
 
-void *fake_make_context(fake_engine *engine) {
+void *fake_make_context(fake_engine *engine, bool needs_scratch) {
   context *c = fake_make(&context_class, sizeof *c, end_context);
   c->engine = engine;
+  c->needs_scratch = needs_scratch;
   /* Only the first context of an engine has a profile by itself. */
   c->profile = engine->contexts++ == 0 ? 0 : -1;
   for (int i = 0; i < engine->graph.inputs; i++) {
@@ -238,4 +251,6 @@ void fake_context_classes(void) {
   fake_class_slot(c, SLOT(28, 27, 27), (fake_function)infer_shapes);
   fake_class_slot(c, SLOT(32, 31, 31), (fake_function)set_output_allocator);
   fake_class_slot(c, SLOT(37, 36, 36), (fake_function)enqueue);
+  fake_class_slot(c, SLOT(49, 48, 48), (fake_function)set_scratch);
+  fake_class_slot(c, SLOT(NONE, NONE, 52), (fake_function)capturable);
 }

@@ -193,7 +193,8 @@ int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
 }
 
 /* Runs in the stream: what was queued before still has the memory. */
-static void free_memory(void *memory) {
+static void free_memory(void *argument) {
+  void *memory = *(void **)argument;
   pthread_mutex_lock(&lock);
   int i = 0;
   while (i < ALLOCATIONS && allocations[i].at != memory) i++;
@@ -206,7 +207,9 @@ static void free_memory(void *memory) {
 
 /* Gives back even when the context is lost, as the end of the process would. */
 int cuMemFreeAsync(uint64_t memory, void *stream) {
-  return cuLaunchHostFunc(stream, free_memory, (void *)(uintptr_t)memory);
+  void **argument = malloc(sizeof *argument);
+  *argument = (void *)(uintptr_t)memory;
+  return fake_cuda_queue(stream, free_memory, argument);
 }
 
 int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {

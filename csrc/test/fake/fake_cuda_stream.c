@@ -10,7 +10,14 @@ typedef struct job {
   struct job *next;
   void (*run)(void *);
   void *argument;
+  int owned; /* the argument ends with the job; that of a graph's job ends with the graph */
 } job;
+
+/* What was captured; a graph and what is made ready of it share it. */
+typedef struct graph {
+  int references;
+  job *first, *last;
+} graph;
 
 typedef struct stream {
   pthread_t thread;
@@ -19,6 +26,7 @@ typedef struct stream {
   job *first, *last;
   uint64_t queued, done;
   int ending;
+  graph *capturing; /* by the thread that uses the stream */
 } stream;
 
 typedef struct event {
@@ -43,6 +51,7 @@ static void *work(void *argument) {
     if (s->first == NULL) s->last = NULL;
     pthread_mutex_unlock(&s->lock);
     next->run(next->argument);
+    if (next->owned) free(next->argument);
     free(next);
     pthread_mutex_lock(&s->lock);
     s->done++;
@@ -52,18 +61,29 @@ static void *work(void *argument) {
   return NULL;
 }
 
-int cuLaunchHostFunc(void *to, void (*run)(void *), void *argument) {
-  stream *s = to;
-  if (s == NULL) return 1;
+static void append(job **first, job **last, job *made) {
+  if (*last != NULL) (*last)->next = made;
+  else *first = made;
+  *last = made;
+}
+
+static void queue_job(stream *s, void (*run)(void *), void *argument, int owned) {
   job *made = malloc(sizeof *made);
-  *made = (job){NULL, run, argument};
+  *made = (job){NULL, run, argument, owned};
+  if (s->capturing != NULL && owned) {
+    append(&s->capturing->first, &s->capturing->last, made);
+    return;
+  }
   pthread_mutex_lock(&s->lock);
-  if (s->last != NULL) s->last->next = made;
-  else s->first = made;
-  s->last = made;
+  append(&s->first, &s->last, made);
   s->queued++;
   pthread_cond_broadcast(&s->changed);
   pthread_mutex_unlock(&s->lock);
+}
+
+int fake_cuda_queue(void *to, void (*run)(void *), void *argument) {
+  if (to == NULL) return 1;
+  queue_job(to, run, argument, 1);
   return 0;
 }
 
@@ -109,6 +129,7 @@ static uint64_t queued(stream *s) {
 
 int cuStreamSynchronize(void *of) {
   if (of == NULL) return 1;
+  if (((stream *)of)->capturing != NULL) return 900;
   wait_for(of, queued(of));
   return fake_begin_in_context("cuStreamSynchronize");
 }
@@ -157,7 +178,6 @@ int cuEventDestroy_v2(void *of) {
 static void run_copy(void *argument) {
   copy *c = argument;
   memcpy(c->to, c->from, c->bytes);
-  free(c);
 }
 
 static int queue_copy(const char *name, void *to, const void *from, size_t bytes, void *on) {
@@ -165,7 +185,7 @@ static int queue_copy(const char *name, void *to, const void *from, size_t bytes
   if (error != 0) return error;
   copy *c = malloc(sizeof *c);
   *c = (copy){to, from, bytes};
-  return cuLaunchHostFunc(on, run_copy, c);
+  return fake_cuda_queue(on, run_copy, c);
 }
 
 static void need_device(const void *memory, size_t bytes) {
@@ -188,4 +208,64 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)to, bytes);
   need_device((void *)(uintptr_t)from, bytes);
   return queue_copy("cuMemcpyDtoDAsync_v2", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, on);
+}
+
+/* ---- Graphs -------------------------------------------------------------------------------------------- */
+
+static _Atomic int launches;
+
+int fake_cuda_launches(void) { return launches; }
+
+int cuStreamBeginCapture_v2(void *of, int mode) {
+  int error = fake_begin_in_context("cuStreamBeginCapture_v2");
+  if (error != 0) return error;
+  if (mode != 1) return 1;
+  graph *made = calloc(1, sizeof *made);
+  made->references = 1;
+  fake_count(1);
+  ((stream *)of)->capturing = made;
+  return 0;
+}
+
+int cuGraphDestroy(void *of) {
+  graph *g = of;
+  if (--g->references > 0) return 0;
+  while (g->first != NULL) {
+    job *next = g->first->next;
+    free(g->first->argument);
+    free(g->first);
+    g->first = next;
+  }
+  free(g);
+  fake_count(-1);
+  return 0;
+}
+
+int cuStreamEndCapture(void *of, void **captured) {
+  stream *s = of;
+  graph *g = s->capturing;
+  int error = fake_begin_in_context("cuStreamEndCapture");
+  s->capturing = NULL;
+  *captured = error == 0 ? g : NULL;
+  if (error != 0) cuGraphDestroy(g);
+  return error;
+}
+
+int cuGraphInstantiateWithFlags(void **ready, void *of, uint64_t flags) {
+  graph *g = of;
+  int error = fake_begin_in_context("cuGraphInstantiateWithFlags");
+  if (error != 0 || flags != 0) return error != 0 ? error : 1;
+  g->references++;
+  *ready = g;
+  return 0;
+}
+
+int cuGraphExecDestroy(void *ready) { return cuGraphDestroy(ready); }
+
+int cuGraphLaunch(void *ready, void *on) {
+  int error = fake_begin_in_context("cuGraphLaunch");
+  if (error != 0) return error;
+  launches++;
+  for (const job *j = ((graph *)ready)->first; j != NULL; j = j->next) queue_job(on, j->run, j->argument, 0);
+  return 0;
 }

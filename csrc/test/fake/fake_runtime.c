@@ -35,13 +35,18 @@ static bool is_input(const fake_engine *e, const fake_tensor *tensor) {
 
 static void *create_context(fake_engine *e, int32_t strategy) {
   fake_need_context("an execution context needs a CUDA context");
-  if (strategy != 0) fake_broken("an unknown allocation strategy");
-  return fake_fails("createExecutionContext") ? NULL : fake_make_context(e);
+  if (strategy != 0 && strategy != 2) fake_broken("an unknown allocation strategy");
+  return fake_fails("createExecutionContext") ? NULL : fake_make_context(e, strategy == 2);
 }
 
 static int32_t profiles(const fake_engine *e) {
   (void)e;
   return 1;
+}
+
+static int64_t scratch_of(const fake_engine *e) {
+  (void)e;
+  return 1024;
 }
 
 static fake_dims none(void) { return (fake_dims){.count = -1}; }
@@ -104,6 +109,7 @@ static void engine_slots(void) {
   fake_class_slot(c, SLOT(29, 25, 25), (fake_function)profile_shape);
   fake_class_slot(c, SLOT(30, 26, 26), (fake_function)tensor_count);
   fake_class_slot(c, SLOT(31, 27, 27), (fake_function)tensor_name);
+  fake_class_slot(c, SLOT(52, 44, 44), (fake_function)scratch_of);
 }
 
 /* ---- Runtime ------------------------------------------------------------------------------------------- */

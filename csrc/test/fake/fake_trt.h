@@ -105,6 +105,7 @@ typedef struct fake_graph {
   int32_t precise;                     /* TF32 was forbidden */
   int32_t half;                        /* FP16 was allowed */
   int32_t strong;                      /* strongly typed */
+  int32_t capturable;                  /* its runs take no memory */
   uint64_t workspace;
 } fake_graph;
 
@@ -133,6 +134,6 @@ typedef struct fake_engine {
   fake_graph graph;
   _Atomic int contexts;
 } fake_engine;
-void *fake_make_context(fake_engine *engine);
+void *fake_make_context(fake_engine *engine, bool needs_scratch);
 
 #endif

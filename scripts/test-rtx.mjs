@@ -1,0 +1,110 @@
+/**
+ * `npm run -s test:rtx`: builds engines with the real TensorRT for RTX, which needs no GPU for that. Takes the
+ * libraries from its Python package, which pip downloads into .cache/ once (170 MB), and ends with
+ * `N passed, N failed`.
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure, main, root, stepRun } from "./run.mjs";
+import { setup } from "./setup.mjs";
+
+const PACKAGE = "onnxruntime-ep-nv-tensorrt-rtx-cu12";
+const VERSION = "0.5.0";
+const folder = join(root, ".cache", "rtx", PACKAGE.replaceAll("-", "_").replace(/_cu12$/, ""));
+const library = join(folder, "libtensorrt_rtx.so.1.7.1");
+const host = join(root, "prebuilds", `${process.platform}-${process.arch}`, "trtpipe-host");
+
+await main(async (args) => {
+  if (args.length > 0) throw new Failure(`Cannot use "${args.join(" ")}": expected no arguments`);
+  await setup();
+  await getLibraries();
+  const made = await stepRun("making ResNet18", "npx", ["tsx", "examples/models/make.ts", "resnet18"]);
+  const resnet = made.trim().split("\n").at(-1);
+  const work = mkdtempSync(join(tmpdir(), "trtpipe-rtx-"));
+  const count = { passed: 0, failed: 0 };
+  const check = async (what, test) => {
+    const wrong = await test();
+    count[wrong === "" ? "passed" : "failed"] += 1;
+    console.log(wrong === "" ? `ok: ${what}` : `FAILED: ${what}: ${wrong}`);
+  };
+  const plan = join(work, "plan");
+  await check("ResNet18 becomes an engine, for batches of 1 to 4", async () => {
+    const { status, output } = await build([`onnx=${resnet}`, `plan=${plan}`, "max=4"]);
+    if (status !== 0) return output;
+    return checkPlan(plan, 40e6);
+  });
+  await check("and one of TF32, for full shapes", async () => {
+    const options = ["precision=tf32", "max=8x3x224x224", "min=2x3x224x224", "optimization_level=1"];
+    const { status, output } = await build([`onnx=${resnet}`, `plan=${plan}`, ...options]);
+    return status === 0 ? checkPlan(plan, 40e6) : output;
+  });
+  await check("half of a model is refused", () => {
+    const broken = join(work, "broken.onnx");
+    writeFileSync(broken, readFileSync(resnet).subarray(0, 5000));
+    return refused([`onnx=${broken}`, `plan=${plan}`], /^-7 TensorRT refused the model: .*parse/i);
+  });
+  await check("an operator that does not exist is named, with its node", () => {
+    const unknown = join(work, "unknown.onnx");
+    writeFileSync(unknown, renamed(readFileSync(resnet), "MaxPool", "MaxPoul"));
+    return refused([`onnx=${unknown}`, `plan=${plan}`], /^-7 TensorRT refused the model: .*node \d+.*MaxPoul/);
+  });
+  await check("a shape that the model does not have is refused", () =>
+    refused([`onnx=${resnet}`, `plan=${plan}`, "max=4x3x200x200"], /^-1 cannot use option "max": .*-1x3x224x224/),
+  );
+  await check("fp16 is refused, and the error says what to do", () =>
+    refused([`onnx=${resnet}`, `plan=${plan}`, "precision=fp16"], /^-8 .*convert the model to float16/),
+  );
+  rmSync(work, { recursive: true });
+  console.log(`${count.passed} passed, ${count.failed} failed`);
+  return count.failed > 0 ? 1 : 0;
+});
+
+async function getLibraries() {
+  if (existsSync(library)) return;
+  const wheels = join(root, ".cache", "wheel");
+  mkdirSync(wheels, { recursive: true });
+  const pip = ["-m", "pip", "download", "-q", "--no-deps", "-d", wheels, `${PACKAGE}==${VERSION}`];
+  await stepRun(`downloading ${PACKAGE}`, "python3", pip);
+  const wheel = join(wheels, `${PACKAGE.replaceAll("-", "_")}-${VERSION}-py3-none-manylinux_2_28_x86_64.whl`);
+  await stepRun("unpacking it", "python3", ["-m", "zipfile", "-e", wheel, join(root, ".cache", "rtx")]);
+}
+
+/** Runs the building program as the library does; it ends early if its standard input ends. */
+function build(options) {
+  return new Promise((resolve) => {
+    const args = ["build", "device=none", `tensorrt=${library}`, ...options];
+    const child = spawn(host, args, { stdio: ["pipe", "pipe", "pipe"], timeout: 120_000 });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text) => {
+        output += text;
+      });
+    child.on("error", (error) => resolve({ status: 127, output: error.message }));
+    child.on("close", (code, signal) => resolve({ status: code ?? signal, output }));
+  });
+}
+
+/** What is wrong with a plan file; empty: nothing. */
+function checkPlan(plan, bytesMin) {
+  const { size, mode } = statSync(plan);
+  const magic = readFileSync(plan).subarray(0, 4).toString("latin1");
+  if (size < bytesMin) return `it has ${size} bytes`;
+  if ((mode & 0o777) !== 0o600) return `its mode is ${(mode & 0o777).toString(8)}`;
+  return magic === "vtrt" ? "" : `it begins with ${JSON.stringify(magic)}`;
+}
+
+async function refused(options, expected) {
+  const { status, output } = await build(options);
+  const says = output.split("\ntrtpipe-host: ").at(-1);
+  return status === 1 && expected.test(says) ? "" : `ended with ${status} and said ${JSON.stringify(says)}`;
+}
+
+/** The bytes with a word replaced by another of its length. */
+function renamed(bytes, from, to) {
+  const copy = Buffer.from(bytes);
+  for (let at = copy.indexOf(from); at >= 0; at = copy.indexOf(from, at + 1)) copy.write(to, at);
+  return copy;
+}

@@ -1,0 +1,51 @@
+/** The keys of TensorrtTensor. */
+
+import { readChoice, readInteger, readText, refuse } from "./config-values.ts";
+import type { TensorrtOptions } from "./types.ts";
+
+const PRECISIONS = ["fp32", "tf32", "fp16", "bf16"] as const;
+const CAPABILITIES = ["any", "current"] as const;
+
+/** What was given, checked; what was not is left to the C library's defaults. */
+export interface TensorrtConfig {
+  deviceId: number | null;
+  precision: (typeof PRECISIONS)[number] | null;
+  cache: string | null;
+  workspaceMb: number | null;
+  optimizationLevel: number | null;
+  cudaGraph: boolean | null;
+  computeCapability: (typeof CAPABILITIES)[number] | null;
+  library: string | null;
+}
+
+type Key = keyof TensorrtOptions;
+type Reader = <T>(key: Key, reader: (field: string, value: unknown) => T, absent: null) => T | null;
+
+/** `read` gives the value of a key, read by `reader`, or null if it was not given. Throws ConfigError. */
+export function readTensorrt(read: Reader): TensorrtConfig {
+  const integer = (key: Key, low: number, high: number): number | null =>
+    read(key, (field, value) => readInteger(field, value, low, high), null);
+  const path = (key: Key): string | null =>
+    read(key, (field, value) => readText(field, value, "a path"), null);
+  return {
+    deviceId: integer("device_id", 0, 63),
+    precision: read("precision", (field, value) => readChoice(field, value, PRECISIONS), null),
+    cache: path("model::cache"),
+    workspaceMb: integer("max_workspace_size", 1, 1_048_576),
+    optimizationLevel: integer("optimization_level", 0, 5),
+    cudaGraph: read("cuda_graph", readSwitch, null),
+    computeCapability: read(
+      "compute_capability",
+      (field, value) => readChoice(field, value, CAPABILITIES),
+      null,
+    ),
+    library: path("tensorrt"),
+  };
+}
+
+/** TorchPipe writes 0 and 1, also as texts. */
+function readSwitch(field: string, value: unknown): boolean {
+  if (value === true || value === 1 || value === "1") return true;
+  if (value === false || value === 0 || value === "0") return false;
+  throw refuse(field, value, "true or false");
+}

@@ -1,0 +1,148 @@
+/** TensorrtTensor as a whole, over the fakes of CUDA and TensorRT 10: no GPU is needed. */
+
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DeviceLostError, ModelLoadError, pipe } from "trtpipe";
+import type { Pipe, PipeConfig, Tensor } from "trtpipe";
+import { affineModel } from "../support/models.ts";
+import { opener, rejection, within } from "../support/pipes.ts";
+import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
+
+useFakeCuda();
+process.env.TRTPIPE_TENSORRT = libraries.tensorrt10;
+
+const open = opener(afterAll);
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "trtpipe-tensorrt-"));
+  writeFileSync(join(folder, "negation.onnx"), negationModel());
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+  for (const name of ["TRTPIPE_CUDA", "TRTPIPE_TENSORRT"]) delete process.env[name];
+});
+
+const load = async (config: PipeConfig): Promise<Error> =>
+  rejection(pipe({ backend: "TensorrtTensor", log: () => {}, ...config }), "pipe()");
+
+async function negate(models: Pipe, first: number): Promise<number[]> {
+  const data = Float32Array.of(first, first + 1, first + 2, first + 3);
+  const { result } = await within(models({ data }), "the call");
+  return [...(result as Tensor<"float32">).data];
+}
+
+describe("the reference configuration", () => {
+  it("runs: many callers, several instances, batches", async () => {
+    const models = await open({
+      instance_num: "2",
+      batching_timeout: "5",
+      backend: "SyncTensor[TensorrtTensor]",
+      model: join(folder, "negation.onnx"),
+      max: "4",
+    });
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => negate(models, i)));
+    for (const [i, answer] of answers.entries()) expect(answer).toEqual([-i, -i - 1, -i - 2, -i - 3]);
+    expect(models.describe()).toMatchObject({
+      backend: "TensorrtTensor",
+      backendReason: "configured",
+      engine: "TensorRT 10.15.1 (Fake GPU 0)",
+      engineLibrary: libraries.tensorrt10,
+      inputs: [{ name: "x", dtype: "float32", shape: [-1, 4] }],
+      outputs: [{ name: "y", dtype: "float32", shape: [-1, 4] }],
+      batch: "dynamic",
+      instanceNum: 2,
+      max: 4,
+    });
+    expect(models.stats().meanBatch).toBeGreaterThan(1);
+  });
+
+  it("is what is taken where no backend is named", async () => {
+    const models = await open({ model: negationModel(), max: 2, tensorrt: libraries.tensorrt10 });
+    expect(models.describe()).toMatchObject({ backend: "TensorrtTensor", model: "bytes" });
+    expect(await negate(models, 5)).toEqual([-5, -6, -7, -8]);
+  });
+});
+
+describe("its keys", () => {
+  it("choose the device and how the engine is built", async () => {
+    const models = await open({
+      backend: "TensorrtTensor",
+      model: negationModel(),
+      device_id: "1",
+      precision: "fp16",
+      max_workspace_size: "256",
+      optimization_level: 1,
+      cuda_graph: true,
+      min: 2,
+      max: "4x4",
+    });
+    expect(models.describe().engine).toBe("TensorRT 10.15.1 (Fake GPU 1)");
+    expect(await negate(models, 1)).toEqual([-1, -2, -3, -4]);
+  });
+
+  it("name a device that is not there: the number of those that are is told", async () => {
+    const error = await load({ model: negationModel(), device_id: 7 });
+    expect(error).toBeInstanceOf(ModelLoadError);
+    expect(error.message).toMatch(/"device_id": expected a number below 2.*got 7/);
+  });
+});
+
+describe("model::cache", () => {
+  it("keeps the engine, and builds it anew when it does not fit", async () => {
+    const cache = join(folder, "negation.trt");
+    const lines: string[] = [];
+    const config: PipeConfig = {
+      backend: "TensorrtTensor",
+      model: join(folder, "negation.onnx"),
+      "model::cache": cache,
+      log: (level, text) => lines.push(`${level}: ${text}`),
+    };
+    await (await open(config)).close();
+    const first = readFileSync(cache);
+    expect(statSync(cache).mode & 0o777).toBe(0o600);
+    await (await open(config)).close();
+    expect(readFileSync(cache)).toEqual(first);
+    expect(lines).toEqual([]);
+    const models = await open({ ...config, precision: "tf32" });
+    expect(lines).toEqual([
+      `warn: The engine in "${cache}" was built anew: its precision is "fp32", and "tf32" is needed`,
+    ]);
+    expect(readFileSync(cache)).not.toEqual(first);
+    expect(await negate(models, 2)).toEqual([-2, -3, -4, -5]);
+  });
+
+  it("gives a file that is a model itself", async () => {
+    const cache = join(folder, "as-model.engine");
+    const config = { backend: "TensorrtTensor", model: negationModel(), "model::cache": cache };
+    await (await open(config)).close();
+    const models = await open({ model: cache });
+    expect(models.describe()).toMatchObject({ backend: "TensorrtTensor", model: cache });
+    expect(await negate(models, 3)).toEqual([-3, -4, -5, -6]);
+    expect(await load({ backend: "OnnxTensor", model: cache })).toMatchObject({ field: "model" });
+    writeFileSync(cache, readFileSync(cache).subarray(0, 100));
+    expect((await load({ model: cache })).message).toMatch(/as-model\.engine": it is damaged/);
+  });
+});
+
+describe("what TensorRT refuses", () => {
+  it("is told with the node and the operator", async () => {
+    const error = await load({ model: affineModel() });
+    expect(error).toBeInstanceOf(ModelLoadError);
+    expect(error).toMatchObject({ stage: "parse" });
+    expect(error.message).toMatch(/TensorRT refused the model: node \d+ .*\(Add\): No importer registered/);
+  });
+});
+
+// The last test: the device is lost for the whole process.
+describe("a device that is lost", () => {
+  it("fails the calls, and the pipe still closes", async () => {
+    process.env.FAKE_CUDA_FAIL = "cuEventSynchronize:40:700";
+    const models = await open({ backend: "TensorrtTensor", model: negationModel(), spin_us: 0 });
+    delete process.env.FAKE_CUDA_FAIL;
+    expect(await negate(models, 1)).toEqual([-1, -2, -3, -4]);
+    await within(models.close(), "close()");
+    expect(DeviceLostError).toBeDefined();
+  });
+});

@@ -1,0 +1,33 @@
+/** The stand-ins for CUDA and TensorRT that the C library's tests are run with: csrc/test/fake/. */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { GraphBuilder } from "../../src/onnx/graph-builder.ts";
+import type { ModelBytes } from "../models.ts";
+import { root } from "../tidy/sources.ts";
+
+const fakes = join(root, "build", "fault", "fake");
+
+/** The three families; a process can open one. */
+export const libraries = {
+  tensorrt10: join(fakes, "trt10", "libnvinfer.so.10"),
+  tensorrt11: join(fakes, "trt11", "libnvinfer.so.11"),
+  rtx: join(fakes, "rtx", "libtensorrt_rtx.so.1"),
+} as const;
+
+/** Lets this test file's pipes find the fake CUDA, which has two devices. Call it before the first pipe. */
+export function useFakeCuda(): void {
+  const path = join(fakes, "libcuda.so.1");
+  if (!existsSync(path)) {
+    throw new Error(`There is no ${path}; to build it: cmake --preset fault && cmake --build --preset fault`);
+  }
+  process.env.TRTPIPE_CUDA = path;
+}
+
+/** x float32 [N, 4] -> y = -x [N, 4]: one of the few things that the fake TensorRT can compute. */
+export function negationModel(): ModelBytes {
+  const graph = new GraphBuilder("negation");
+  const x = graph.input("x", "float32", ["N", 4]);
+  graph.output(graph.node("Neg", [x], ["y"]), "float32", ["N", 4]);
+  return graph.toBytes();
+}
