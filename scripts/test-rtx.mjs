@@ -49,10 +49,16 @@ await main(async (args) => {
   await check("an operator that does not exist is named, with its node", () => {
     const unknown = join(work, "unknown.onnx");
     writeFileSync(unknown, renamed(readFileSync(resnet), "MaxPool", "MaxPoul"));
-    return refused([`onnx=${unknown}`, `plan=${plan}`], /^-7 TensorRT refused the model: .*node \d+.*MaxPoul/);
+    return refused(
+      [`onnx=${unknown}`, `plan=${plan}`],
+      /^-7 TensorRT refused the model: .*node \d+.*MaxPoul/,
+    );
   });
   await check("a shape that the model does not have is refused", () =>
-    refused([`onnx=${resnet}`, `plan=${plan}`, "max=4x3x200x200"], /^-1 cannot use option "max": .*-1x3x224x224/),
+    refused(
+      [`onnx=${resnet}`, `plan=${plan}`, "max=4x3x200x200"],
+      /^-1 cannot use option "max": .*-1x3x224x224/,
+    ),
   );
   await check("fp16 is refused, and the error says what to do", () =>
     refused([`onnx=${resnet}`, `plan=${plan}`, "precision=fp16"], /^-8 .*convert the model to float16/),

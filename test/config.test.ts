@@ -21,6 +21,14 @@ const KEYS = [
   "warm_up",
   "spin_us",
   "onnxruntime",
+  "device_id",
+  "precision",
+  "model::cache",
+  "max_workspace_size",
+  "optimization_level",
+  "cuda_graph",
+  "compute_capability",
+  "tensorrt",
   "log",
   "workerUrl",
 ] as const;
@@ -49,6 +57,16 @@ describe("parseConfig", () => {
       warmUp: 1,
       spinUs: 100,
       onnxruntime: null,
+      tensorrt: {
+        deviceId: null,
+        precision: null,
+        cache: null,
+        workspaceMb: null,
+        optimizationLevel: null,
+        cudaGraph: null,
+        computeCapability: null,
+        library: null,
+      },
       workerUrl: null,
     });
     const stderr = vi.spyOn(console, "error").mockReturnValue();
@@ -287,6 +305,14 @@ describe("other keys", () => {
     ["session", null, '"shared" or "own"'],
     ["onnxruntime", "", "a path, not empty and without NUL"],
     ["onnxruntime", 1, "a path, not empty and without NUL"],
+    ["device_id", -1, "an integer from 0 to 63"],
+    ["precision", "int8", '"fp32" or "tf32" or "fp16" or "bf16"'],
+    ["model::cache", "", "a path, not empty and without NUL"],
+    ["max_workspace_size", 0, "an integer from 1 to 1048576"],
+    ["optimization_level", "6", "an integer from 0 to 5"],
+    ["cuda_graph", "yes", "true or false"],
+    ["compute_capability", "9.0", '"any" or "current"'],
+    ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],
     ["workerUrl", "", "a path or URL, not empty and without NUL"],
     ["workerUrl", {}, "a path or URL, not empty and without NUL"],
@@ -300,6 +326,41 @@ describe("other keys", () => {
     const parsed = parse({ session: "own", onnxruntime: "/lib/ort.so", log, workerUrl: url });
     expect(parsed).toMatchObject({ session: "own", onnxruntime: "/lib/ort.so", log, workerUrl: url });
     expect(parsed.workerUrl).not.toBe(url);
+  });
+
+  it("of TensorrtTensor become options of the C library, and only what was given does", () => {
+    const given = {
+      min: 2,
+      max: "4x3x8x8",
+      spin_us: 7.4,
+      device_id: "1",
+      precision: "tf32",
+      "model::cache": "m.trt",
+      max_workspace_size: 512,
+      optimization_level: 0,
+      cuda_graph: "1",
+      compute_capability: "current",
+    };
+    expect(engineOptions(parse(given), "TensorrtTensor")).toEqual([
+      ["backend", "TensorrtTensor"],
+      ["path", "m.onnx"],
+      ["min", "2"],
+      ["max", "4x3x8x8"],
+      ["spin_us", "7"],
+      ["device_id", "1"],
+      ["precision", "tf32"],
+      ["model::cache", "m.trt"],
+      ["max_workspace_size", "512"],
+      ["optimization_level", "0"],
+      ["cuda_graph", "1"],
+      ["compute_capability", "current"],
+    ]);
+    expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
+      ["backend", "TensorrtTensor"],
+      ["path", "m.onnx"],
+      ["spin_us", "100"],
+      ["cuda_graph", "0"],
+    ]);
   });
 });
 
@@ -321,7 +382,7 @@ describe("unknown keys", () => {
     expect(error.message).toContain(`(did you mean "${near}"?)`);
   });
 
-  it.each(["precision", "postprocessor", "next", "toString", "constructor", "__proto__", "0", ""])(
+  it.each(["preprocessor", "postprocessor", "next", "toString", "constructor", "__proto__", "0", ""])(
     "%j is refused without a guess that would mislead",
     (key) => {
       const error = refused(JSON.parse(`{${JSON.stringify(key)}: {"polluted": true}}`) as object);

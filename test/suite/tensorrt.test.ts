@@ -1,11 +1,13 @@
 /** TensorrtTensor as a whole, over the fakes of CUDA and TensorRT 10: no GPU is needed. */
 
+import { Buffer } from "node:buffer";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DeviceLostError, ModelLoadError, pipe } from "trtpipe";
+import { ModelLoadError, pipe } from "trtpipe";
 import type { Pipe, PipeConfig, Tensor } from "trtpipe";
+import { runChild } from "../support/child.ts";
 import { affineModel } from "../support/models.ts";
 import { opener, rejection, within } from "../support/pipes.ts";
 import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
@@ -135,14 +137,17 @@ describe("what TensorRT refuses", () => {
   });
 });
 
-// The last test: the device is lost for the whole process.
 describe("a device that is lost", () => {
-  it("fails the calls, and the pipe still closes", async () => {
-    process.env.FAKE_CUDA_FAIL = "cuEventSynchronize:40:700";
-    const models = await open({ backend: "TensorrtTensor", model: negationModel(), spin_us: 0 });
-    delete process.env.FAKE_CUDA_FAIL;
-    expect(await negate(models, 1)).toEqual([-1, -2, -3, -4]);
-    await within(models.close(), "close()");
-    expect(DeviceLostError).toBeDefined();
+  it("fails that call and all after it, and the pipe still closes", async () => {
+    const env = {
+      FAKE_CUDA_FAIL: "cuEventSynchronize:3:700",
+      TEST_MODEL: Buffer.from(negationModel()).toString("base64"),
+    };
+    const { lines, ...ended } = await runChild("test/support/lost-device.mjs", { env });
+    expect(ended).toMatchObject({ hung: false, signal: null, code: 0, stderr: "" });
+    expect(lines.slice(0, 2)).toEqual(["answered -1", "answered -2"]);
+    expect(lines[2]).toMatch(/^DeviceLostError TP_DEVICE: .*CUDA_ERROR_ILLEGAL_ADDRESS \(CUDA error 700/);
+    expect(lines[3]).toMatch(/^DeviceLostError TP_DEVICE: .*an earlier error has made it unusable/);
+    expect(lines[4]).toBe("closed");
   });
 });

@@ -9,11 +9,11 @@ import { root } from "../tidy/sources.ts";
 const fakes = join(root, "build", "fault", "fake");
 
 /** The three families; a process can open one. */
-export const libraries = {
+export const libraries: Readonly<Record<"tensorrt10" | "tensorrt11" | "rtx", string>> = {
   tensorrt10: join(fakes, "trt10", "libnvinfer.so.10"),
   tensorrt11: join(fakes, "trt11", "libnvinfer.so.11"),
   rtx: join(fakes, "rtx", "libtensorrt_rtx.so.1"),
-} as const;
+};
 
 /** Lets this test file's pipes find the fake CUDA, which has two devices. Call it before the first pipe. */
 export function useFakeCuda(): void {
