@@ -1,6 +1,6 @@
 /**
- * `npm run -s test:rtx`: builds engines with the real TensorRT for RTX, which needs no GPU for that. Takes the
- * libraries from its Python package, which pip downloads into .cache/ once (170 MB), and ends with
+ * `npm run -s test:rtx`: builds engines with the real TensorRT for RTX, which needs no GPU for that. Takes
+ * the libraries from its Python package, which pip downloads into .cache/ once (170 MB), and ends with
  * `N passed, N failed`.
  */
 

@@ -65,6 +65,7 @@ describe("modelSpec", () => {
     expect(model).toEqual({
       engine: "ONNX Runtime 1.2.3",
       engineLibrary: "/lib/ort.so",
+      note: "",
       batch: "dynamic",
       batchSize: 1,
       inputs: [image],

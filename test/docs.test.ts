@@ -14,11 +14,12 @@ const documents = [
   "CHANGELOG.md",
   "examples/README.md",
   "docs/ARCHITECTURE.md",
+  "gpu/README.md",
   ...notes,
 ];
 
 /** Folders from which a document may name a path. A name alone may be that of any file. */
-const from = ["", "src", "csrc", "examples", "dist"];
+const from = ["", "src", "csrc", "examples", "dist", "gpu"];
 const basenames = new Set(allSources().map(({ path }) => basename(path)));
 
 /** Files of the user's own that the README speaks of. */

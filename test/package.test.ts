@@ -52,6 +52,7 @@ it("packs the code, its types, the C library and its header, and no sources or t
   const [{ files }] = JSON.parse(printed) as [{ files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
   expect(paths).toContain(`prebuilds/${process.platform}-${process.arch}/libtrtpipe.so`);
+  expect(paths).toContain(`prebuilds/${process.platform}-${process.arch}/trtpipe-host`);
   for (const name of ["index.js", "index.cjs", "index.d.ts", "index.d.cts", "worker.js", "worker.cjs"]) {
     expect(paths).toContain(`dist/${name}`);
   }

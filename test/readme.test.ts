@@ -177,31 +177,34 @@ describe("commands", () => {
   );
 });
 
-/** Members of PipeConfig and the number that their comment gives as the default, from the source. */
-function configKeys(): Map<string, string | undefined> {
+/** Members of an interface and the number that their comment gives as the default, from the source. */
+function configKeys(name: string): Map<string, string | undefined> {
   const path = join(root, "src", "pipe", "types.ts");
   const file = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
   const keys = new Map<string, string | undefined>();
   for (const node of file.statements) {
-    if (!ts.isInterfaceDeclaration(node) || node.name.text !== "PipeConfig") continue;
+    if (!ts.isInterfaceDeclaration(node) || node.name.text !== name) continue;
     for (const member of node.members) {
       const comment = ts
         .getJSDocCommentsAndTags(member)
         .map((doc) => doc.getText())
         .join(" ");
-      keys.set(member.name!.getText(), /\bDefault (\d+)/.exec(comment)?.[1]);
+      keys.set(member.name!.getText().replaceAll('"', ""), /\bDefault (\d+)/.exec(comment)?.[1]);
     }
   }
   return keys;
 }
 
 describe("tables", () => {
-  it("name every key of a configuration, with its default", () => {
-    const rows = table(readme, "Configuration");
-    const keys = configKeys();
+  it.each([
+    ["Configuration", "PipeConfig", 5],
+    ["TensorRT", "TensorrtOptions", 3],
+  ])("name every key, under %s, with its default", (heading, name, defaults) => {
+    const rows = table(readme, heading);
+    const keys = configKeys(name);
     expect(rows.map(([key]) => withoutTicks(key))).toEqual([...keys.keys()]);
     const numbers = rows.filter(([key]) => keys.get(withoutTicks(key)) !== undefined);
-    expect(numbers.length).toBeGreaterThan(4);
+    expect(numbers.length).toBeGreaterThanOrEqual(defaults);
     for (const [key, told] of numbers) {
       expect([key, told.split(",")[0]]).toEqual([key, keys.get(withoutTicks(key))]);
     }

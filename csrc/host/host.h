@@ -3,8 +3,8 @@
 #define TP_HOST_H
 
 /*
- * `trtpipe-host build key=value ...`: builds an engine. `onnx` and `plan` are paths, `device` may be none (for
- * TensorRT for RTX, which builds without one); the others are options of TensorrtTensor. Ends with 0 and a
+ * `trtpipe-host build key=value ...`: builds an engine. `onnx` and `plan` are paths, `device` may be none
+ * (TensorRT for RTX builds without one); the others are options of TensorrtTensor. Ends with 0 and a
  * whole file at `plan`, or says why not (TP_TRT_HOST_SAYS). Its standard input is watched: when that ends, so
  * does the program.
  */

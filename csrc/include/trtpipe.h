@@ -41,20 +41,20 @@ extern "C" {
 /* ---- Status -------------------------------------------------------------------------------------------- */
 
 #define TP_OK 0
-#define TP_ERR_ARGUMENT (-1)    /* an argument or option is wrong: the caller's mistake */
-#define TP_ERR_HANDLE (-2)      /* a handle is unknown, closed, or of another kind */
-#define TP_ERR_BUSY (-3)        /* the instance is running a batch on another thread */
-#define TP_ERR_MEMORY (-4)      /* memory could not be had; nothing was changed */
-#define TP_ERR_LIBRARY (-5)     /* no engine library was found that fits; the text lists what was tried */
-#define TP_ERR_OPEN (-6)        /* the model's file cannot be read */
-#define TP_ERR_PARSE (-7)       /* the engine refused the model */
-#define TP_ERR_UNSUPPORTED (-8) /* this build, machine or model cannot do what was asked */
-#define TP_ERR_EXECUTION (-9)   /* the engine failed this batch; the instance may be used again */
-#define TP_ERR_ROWS (-10)       /* the batch ran, but rows failed: see tp_row.status */
-#define TP_ERR_SPLIT (-11)      /* the engine ran, but its outputs cannot be split into the batch's rows */
-#define TP_ERR_DEVICE (-12)     /* the device is lost: every instance on it is unusable */
+#define TP_ERR_ARGUMENT (-1)     /* an argument or option is wrong: the caller's mistake */
+#define TP_ERR_HANDLE (-2)       /* a handle is unknown, closed, or of another kind */
+#define TP_ERR_BUSY (-3)         /* the instance is running a batch on another thread */
+#define TP_ERR_MEMORY (-4)       /* memory could not be had; nothing was changed */
+#define TP_ERR_LIBRARY (-5)      /* no engine library was found that fits; the text lists what was tried */
+#define TP_ERR_OPEN (-6)         /* the model's file cannot be read */
+#define TP_ERR_PARSE (-7)        /* the engine refused the model */
+#define TP_ERR_UNSUPPORTED (-8)  /* this build, machine or model cannot do what was asked */
+#define TP_ERR_EXECUTION (-9)    /* the engine failed this batch; the instance may be used again */
+#define TP_ERR_ROWS (-10)        /* the batch ran, but rows failed: see tp_row.status */
+#define TP_ERR_SPLIT (-11)       /* the engine ran, but its outputs cannot be split into the batch's rows */
+#define TP_ERR_DEVICE (-12)      /* the device is lost: every instance on it is unusable */
 #define TP_ERR_INTERRUPTED (-13) /* tp_instance_interrupt ended the run */
-#define TP_ERR_INTERNAL (-14)   /* our own fault */
+#define TP_ERR_INTERNAL (-14)    /* our own fault */
 
 /* ---- Element types: ONNX's TensorProto.DataType numbers ------------------------------------------------ */
 
@@ -74,8 +74,8 @@ extern "C" {
 
 /* ---- Limits -------------------------------------------------------------------------------------------- */
 
-#define TP_MAX_RANK 8      /* dimensions of one tensor, the batch dimension included */
-#define TP_MAX_TENSORS 64  /* inputs and outputs of a model together */
+#define TP_MAX_RANK 8     /* dimensions of one tensor, the batch dimension included */
+#define TP_MAX_TENSORS 64 /* inputs and outputs of a model together */
 #define TP_MAX_CHANNELS 256
 
 /* ---- The batch block: the one piece of memory that both sides write ------------------------------------ */
@@ -150,11 +150,26 @@ int32_t tp_describe(char *text, uint32_t cap);
  * Loads a model. Blocks for as long as the engine takes; call it on an instance thread.
  *   options        key=value records:
  *     backend        Identity | Fault | OnnxTensor | TensorrtTensor; required
- *     path           the model's file (OnnxTensor); exactly one of `path` and `model` is given
+ *     path           the model's file (OnnxTensor, TensorrtTensor); either `path` or `model` is given
  *     onnxruntime    a libonnxruntime to try; may repeat, tried in order, then the loader's own path. The
  *                    first library that a process opens is used by all later models
  *     threads        intra-op threads of the engine's session, >= 1 (OnnxTensor; default 1)
  *     session        shared | own: one session for all instances, or one each (OnnxTensor; default shared)
+ *     device_id      the CUDA device (TensorrtTensor, as all that follow; default 0)
+ *     max, min       rows that the engine is built for ("4"), or full shapes of every input
+ *                    ("4x3x640x640,4x16"); default 1
+ *     precision      fp32 | tf32 | fp16 | bf16 (the latter two with TensorRT 10 only; default fp32)
+ *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit
+ *     max_workspace_size   MB of device memory that layers may use while they run (default 1024)
+ *     optimization_level   0..5 (default 3)
+ *     compute_capability   any | current: what an engine of TensorRT for RTX is for (default any)
+ *     cuda_graph     1: launch each batch as a CUDA graph where that works (default 0)
+ *     spin_us        busy wait for the device before the thread sleeps, 0..10000 (default 100)
+ *     tensorrt       a libnvinfer or libtensorrt_rtx to try; may repeat, tried in order, then the loader's
+ *                    own path. The first one that a process opens is used by all later models
+ *     tensorrt_parser, cuda, host
+ *                    paths of the ONNX parser, of CUDA's driver and of trtpipe-host; default: beside
+ *                    `tensorrt`, libcuda.so.1, beside this library
  *     dtype, shape, output_dtype, output_shape
  *                    element type (by TP_* number) and item shape ("3x224x224", "" for a scalar, -1 for an
  *                    open dimension of the input) that Identity and Fault take and give; default TP_F32,
@@ -169,7 +184,8 @@ int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *m
                       uint32_t *model_out);
 
 /*
- * JSON about the model: {"backend":..., "engine":"ONNX Runtime 1.30.0", "library":path,
+ * JSON about the model: {"backend":..., "engine":"ONNX Runtime 1.30.0", "library":path, "note":text (only
+ * where a person should know something of how it was loaded),
  * "batch":"dynamic"|"fixed"|"none", "batch_size":n, "inputs":[{"name":..., "dtype":n, "shape":[...]}],
  * "outputs":[...]}. Shapes are item shapes, without the batch dimension unless "batch" is "none"; -1 is a
  * dimension that the model leaves open, and an output "shape" of null has an unknown rank.
