@@ -527,6 +527,7 @@ describe("engineOptions", () => {
     ]);
     expect(engineOptions(parse({ model: new Uint8Array(1) }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
+      ["spin_us", "100"],
     ]);
   });
 

@@ -3,9 +3,10 @@
 
 #include "../memory.h"
 #include "trt_fixture.h"
-/* Opens, makes two instances, runs batches of two sizes; the first failure is the answer. */
+
 static const char *scenario_options = "max=4;spin_us=1";
 
+/* Opens, makes two instances, runs batches of two sizes; the first failure is the answer. */
 static int32_t scenario(void) {
   onnx_writer w = negation(2);
   uint32_t model = 0, instances[2] = {0, 0};
