@@ -77,7 +77,7 @@ typedef struct tp_backend {
 
   /* Staging memory that this backend reads and writes best, and its end; NULL: any memory will do.
      Not zeroed. Instance thread. */
-  void *(*staging_alloc)(void *model, uint64_t bytes);
+  int32_t (*staging_alloc)(void *model, uint64_t bytes, void **memory);
   void (*staging_free)(void *model, void *memory);
 
   /* Makes an instance for runs of up to `capacity` rows (padding included). Instance thread. */

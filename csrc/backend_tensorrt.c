@@ -76,8 +76,8 @@ static int32_t create(void *model, const tp_model_info *info, uint32_t capacity,
 /* A batch on a device ends by itself; CUDA has no way to end it early. */
 static void interrupt(void *instance) { (void)instance; }
 
-static void *staging_alloc(void *model, uint64_t bytes) {
-  return tp_cuda_host_alloc(((trt_model *)model)->engine.device, bytes);
+static int32_t staging_alloc(void *model, uint64_t bytes, void **memory) {
+  return tp_cuda_host_alloc(((trt_model *)model)->engine.device, bytes, memory);
 }
 
 static void staging_free(void *model, void *memory) {

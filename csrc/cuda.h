@@ -81,8 +81,8 @@ typedef struct tp_cuda_memory {
 int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes);
 void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory);
 
-/* Host memory that the device reads and writes directly; NULL, with the last error set, if there is none. */
-void *tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes);
+/* Host memory that the device reads and writes directly. Enters the device itself. Errors: MEMORY, DEVICE. */
+int32_t tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes, void **memory);
 void tp_cuda_host_free(tp_cuda_device *device, void *memory);
 
 #endif

@@ -66,13 +66,12 @@ void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory) {
   *memory = (tp_cuda_memory){0};
 }
 
-void *tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes) {
-  void *memory = NULL;
+int32_t tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes, void **memory) {
+  *memory = NULL;
   int32_t status = tp_cuda_enter(device);
-  if (status != TP_OK) return NULL;
-  int error = device->cuda->host_take(&memory, bytes > 0 ? (size_t)bytes : 1, CU_MEMHOSTALLOC_PORTABLE);
-  status = tp_cuda_check(device, error, TP_ERR_MEMORY, "cannot get pinned host memory for a batch");
-  return status == TP_OK ? memory : NULL;
+  if (status != TP_OK) return status;
+  int error = device->cuda->host_take(memory, bytes > 0 ? (size_t)bytes : 1, CU_MEMHOSTALLOC_PORTABLE);
+  return tp_cuda_check(device, error, TP_ERR_MEMORY, "cannot get pinned host memory for a batch");
 }
 
 void tp_cuda_host_free(tp_cuda_device *device, void *memory) {

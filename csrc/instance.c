@@ -32,10 +32,11 @@ static void free_staging(tp_instance *x, uint32_t k) {
   else tp_free(x->staging[k]);
 }
 
-static void *alloc_staging(const tp_instance *x, uint64_t bytes) {
+static int32_t alloc_staging(const tp_instance *x, uint64_t bytes, void **memory) {
   const tp_backend *backend = x->model->backend;
-  return backend->staging_alloc != NULL ? backend->staging_alloc(x->model->state, bytes)
-                                        : tp_alloc_staging((size_t)bytes);
+  if (backend->staging_alloc != NULL) return backend->staging_alloc(x->model->state, bytes, memory);
+  *memory = tp_alloc_staging((size_t)bytes);
+  return *memory != NULL ? TP_OK : TP_ERR_MEMORY;
 }
 
 int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
@@ -44,9 +45,11 @@ int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
     return tp_fail(TP_ERR_MEMORY, "cannot get %llu bytes of memory for a batch", (unsigned long long)bytes);
   }
   free_staging(instance, k);
-  instance->staging[k] = alloc_staging(instance, bytes);
-  instance->staging_bytes[k] = instance->staging[k] != NULL ? bytes : 0;
-  return instance->staging[k] != NULL ? TP_OK : TP_ERR_MEMORY;
+  void *memory = NULL;
+  int32_t status = alloc_staging(instance, bytes, &memory);
+  instance->staging[k] = memory;
+  instance->staging_bytes[k] = memory != NULL ? bytes : 0;
+  return status;
 }
 
 static void free_instance(tp_instance *x) {

@@ -75,15 +75,19 @@ static bool try_library(const char *name, tp_text *tried) {
 }
 
 static bool find_library(const tp_options *options, tp_text *missing) {
-  tp_text tried = {0};
+  tp_text tried = {0}, others = {0};
   const char *name = NULL;
   while ((name = tp_options_next(options, "tensorrt", name)) != NULL) {
     if (*name != '\0' && try_library(name, &tried)) return true;
   }
-  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-    if (try_library(names[i], &tried)) return true;
+  /* One that was named is used or is an error, and never replaced by another. */
+  for (size_t i = 0; tried.length == 0 && i < sizeof names / sizeof names[0]; i++) {
+    tp_text reason = {0};
+    if (try_library(names[i], &reason)) return true;
+    tp_text_add(&others, "%s%s", others.length > 0 ? "; " : "", reason.text);
   }
-  tp_text_add(missing, "%sno TensorRT library (tried %s)", missing->length > 0 ? "; " : "", tried.text);
+  tp_text_add(missing, "%sno TensorRT library (tried %s)", missing->length > 0 ? "; " : "",
+              tried.length > 0 ? tried.text : others.text);
   return false;
 }
 

@@ -7,9 +7,9 @@
 #include "text.h"
 
 /*
- * The process's TensorRT, opened on first use: each "tensorrt" of the options, then the loader's own path.
- * Nothing of it is called but its version, so this is safe without CUDA. What is missing, or what was found,
- * is added to the texts. Errors: UNSUPPORTED, without a text of its own.
+ * The process's TensorRT, opened on first use: the first "tensorrt" of the options that can be opened, or
+ * without any what the loader finds. Nothing of it is called but its version, so this is safe without CUDA.
+ * What is missing, or what was found, is added to the texts. Errors: UNSUPPORTED, without a text of its own.
  */
 int32_t tp_trt_open(const tp_options *options, tp_text *missing, tp_text *found, const tp_trt **trt);
 

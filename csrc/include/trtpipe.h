@@ -165,8 +165,8 @@ int32_t tp_describe(char *text, uint32_t cap);
  *     compute_capability   any | current: what an engine of TensorRT for RTX is for (default any)
  *     cuda_graph     1: launch each batch as a CUDA graph where that works (default 0)
  *     spin_us        busy wait for the device before the thread sleeps, 0..10000 (default 100)
- *     tensorrt       a libnvinfer or libtensorrt_rtx to try; may repeat, tried in order, then the loader's
- *                    own path. The first one that a process opens is used by all later models
+ *     tensorrt       a libnvinfer or libtensorrt_rtx to try; may repeat, tried in order; without any, the
+ *                    loader's own path. The first one that a process opens is used by all later models
  *     tensorrt_parser, cuda, host
  *                    paths of the ONNX parser, of CUDA's driver and of trtpipe-host; default: beside
  *                    `tensorrt`, libcuda.so.1, beside this library
