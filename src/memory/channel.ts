@@ -197,11 +197,12 @@ export class Channel {
   /** Written by the instance before it completes the row. Cut to what fits. */
   writeText(slot: number, text: string): void {
     const at = slot * TEXT_BYTES;
-    // encodeInto refuses shared memory in some runtimes, so the text goes through a copy.
-    const bytes = encoder.encode(text).subarray(0, TEXT_BYTES - 2);
-    this.#texts[at] = bytes.length & 0xff;
-    this.#texts[at + 1] = bytes.length >>> 8;
-    this.#texts.set(bytes, at + 2);
+    // Through memory of its own, since encodeInto refuses shared memory in some runtimes. It never cuts
+    // inside a character.
+    const { written } = encoder.encodeInto(text, encoded);
+    this.#texts[at] = written & 0xff;
+    this.#texts[at + 1] = written >>> 8;
+    this.#texts.set(encoded.subarray(0, written), at + 2);
   }
 
   readText(slot: number): string {
@@ -212,4 +213,5 @@ export class Channel {
 }
 
 const encoder = new TextEncoder();
+const encoded = new Uint8Array(TEXT_BYTES - 2);
 const decoder = new TextDecoder();

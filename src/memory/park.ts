@@ -100,7 +100,10 @@ export class Doorbell {
     atomics.store(control, layout.waiting, 1);
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
-      return this.#found();
+      this.#learn();
+      // Not in a microtask: answers that always lie ready would keep this thread from its event loop.
+      setImmediate(this.#goOn);
+      return;
     }
     const wait = atomics.waitAsync(control, layout.bell, seen);
     if (wait.async) void wait.value.then(this.#woken);
