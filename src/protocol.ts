@@ -66,7 +66,12 @@ export interface OpenDims {
   largest: readonly number[] | null;
 }
 
-export type ToInstance = LoadMessage | StartMessage;
+/** The pipe was given up before this thread was started: it ends. */
+export interface LeaveMessage {
+  kind: "leave";
+}
+
+export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
 export type FromInstance =
   | LoadedMessage

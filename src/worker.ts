@@ -42,15 +42,20 @@ function start(message: StartMessage): void {
     execute: engine.execute,
   });
   engine.destroy();
+  leave();
+}
+
+/** Ends this thread; what was posted before still arrives. */
+function leave(): void {
   report({ kind: "closed" });
-  // Ends this thread; what was posted before still arrives.
   process.exit(0);
 }
 
 port.on("message", (message: ToInstance) => {
   try {
     if (message.kind === "load") report(loadModel(loadNative(message.library), message));
-    else start(message);
+    else if (message.kind === "start") start(message);
+    else leave();
   } catch (error) {
     report({ kind: "failed", error: toPlainError(error) });
     process.exit(1);

@@ -40,6 +40,8 @@ export class Owner {
   #model = 0;
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
+  /** The pipe is given up while it loads. */
+  #leaving = false;
   /** Watch on this thread, by which attached threads notice its end. */
   readonly watch: number;
   #watching = true;
@@ -78,12 +80,18 @@ export class Owner {
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
     this.#model = model.model;
+    if (this.#leaving) {
+      this.#letGo();
+      throw new PipeClosedError("Cannot start a pipe that was given up");
+    }
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
     const starts = loaded.blocks.map((_, instance) => {
       const start = this.#startMessage(loaded, instance);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
+    // All of them, so that none is still starting when the first one's failure is told.
+    await Promise.allSettled(starts);
     await Promise.all(starts).catch((error: unknown) => {
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     });
@@ -105,14 +113,14 @@ export class Owner {
   }
 
   /** Ends whatever was started, for a pipe that never opened. */
-  async terminate(): Promise<void> {
+  async leave(): Promise<void> {
+    this.#leaving = true;
     if (this.#loaded !== null) {
       // Instances that run already give back what they have; the others never come that far.
       this.#loaded.pool.setGate(Gate.shut);
       this.#loaded.pool.wakeAll();
-      await this.#supervisor.leave();
     }
-    await this.#supervisor.terminate();
+    await this.#supervisor.leave({ kind: "leave" });
     this.#letGo();
   }
 

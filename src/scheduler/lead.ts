@@ -72,10 +72,12 @@ export class Lead {
     const startMs = this.#nowMs();
     for (;;) {
       const seen = this.#pool.wakeSeen(this.#me);
-      this.#look();
+      // The gate before the rings: a row that was published while it was open is seen here.
       const gate = this.#pool.gate;
       if (gate === Gate.shut) return -1;
       const draining = gate === Gate.draining;
+      if (draining) this.#lookAtAll();
+      else this.#look();
       const nowMs = this.#nowMs();
       const decision = decide(this.#waiting(), this.#limits, nowMs, this.#pool.running(), draining);
       if (decision.go) {
@@ -127,6 +129,14 @@ export class Lead {
         const channel = this.#channels[word * 32 + bit];
         if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
       }
+    }
+  }
+
+  /** Callers may have published without having rung yet, and nobody waits for their bells any more. */
+  #lookAtAll(): void {
+    this.#look();
+    for (const channel of this.#channels) {
+      if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
     }
   }
 
