@@ -123,8 +123,8 @@ export class Channel {
   }
 
   /**
-   * Takes one word of done bits; bit b of word w stands for slot w * 32 + b. The caller then owns those
-   * slots' outcomes.
+   * Takes one word of done bits; bit b of word w stands for slot w * 32 + b. A bit may be set twice, so only
+   * a slot whose word says done has an outcome, which is read once: see `recycle`.
    */
   takeDone(word: number): number {
     const at = this.layout.done + word;
@@ -176,18 +176,24 @@ export class Channel {
 
   /**
    * Answers for every row that a dead instance took. Called by the supervisor; returns how many there were.
+   *
+   * It may have died after it completed rows and before it set their done bits, so the bits of all rows that
+   * are done are set once more. The caller passes over a bit whose slot is not done.
    */
   failTaken(owner: number): number {
     const { control, layout } = this;
     let failed = 0;
+    let done = 0;
     for (let slot = 0; slot < this.shape.slots; slot++) {
       const word = atomics.load(control, layout.word + slot);
-      if (phaseOf(word) !== Phase.taken || ownerOf(word) !== owner) continue;
-      if (!this.complete(slot, owner, generationOf(word), Outcome.instanceLost)) continue;
+      if (phaseOf(word) === Phase.taken && ownerOf(word) === owner) {
+        if (!this.complete(slot, owner, generationOf(word), Outcome.instanceLost)) continue;
+        failed++;
+      } else if (phaseOf(word) !== Phase.done) continue;
       this.markDone(slot >>> 5, 1 << (slot & 31));
-      failed++;
+      done++;
     }
-    if (failed > 0) this.ringCaller();
+    if (done > 0) this.ringCaller();
     return failed;
   }
 

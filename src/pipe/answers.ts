@@ -5,7 +5,7 @@
 
 import { ExecutionError, InvariantError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
-import { Outcome, outcomeOf } from "../memory/slot.ts";
+import { Outcome, Phase, outcomeOf, phaseOf } from "../memory/slot.ts";
 import { failureOf } from "./failure.ts";
 import { unmarkInFlight } from "./in-flight.ts";
 import type { CallerCounts, Request, SlotBooks } from "./requests.ts";
@@ -105,9 +105,13 @@ export class Answers {
   }
 
   #rowDone(slot: number): void {
+    const word = this.#channel.wordOf(slot);
+    if (phaseOf(word) !== Phase.done) return;
     const request = this.#slots.owner(slot);
     if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
-    const outcome = outcomeOf(this.#channel.wordOf(slot));
+    // At once, so that a done bit that is set a second time finds nothing to answer.
+    this.#channel.recycle(slot, word);
+    const outcome = outcomeOf(word);
     if (outcome !== Outcome.ok) request.error ??= failureOf(outcome, this.#channel.readText(slot));
     if (--request.left === 0) this.#finish(request, this.#slotsOf(request));
   }
@@ -139,7 +143,6 @@ export class Answers {
 
   #reuse(slot: number): void {
     this.#reader.drop(slot);
-    this.#channel.recycle(slot, this.#channel.wordOf(slot));
     this.#slots.giveBack(slot);
   }
 
