@@ -14,6 +14,8 @@ import type { PipeInput } from "./types.ts";
 
 /** Settling for longer than this gives the event loop a turn before it goes on. */
 const SETTLE_MS = 1;
+/** Outputs copied between two readings of the clock: some tens of microseconds of copying. */
+const CLOCK_BYTES = 256 * 1024;
 
 export class Answers {
   readonly #channel: Channel;
@@ -21,6 +23,8 @@ export class Answers {
   readonly #reader: ResultReader;
   readonly #counts: CallerCounts;
   readonly #nowMs: () => number;
+  /** Rows between two readings of the clock: a power of two, less one. */
+  readonly #clockMask: number;
   /** The slots of a request of one row, while its result is read. */
   readonly #oneSlot = new Int32Array(1);
   #abandoned = false;
@@ -38,6 +42,7 @@ export class Answers {
     this.#reader = reader;
     this.#counts = counts;
     this.#nowMs = nowMs;
+    this.#clockMask = reader.rowBytes * 8 > CLOCK_BYTES ? 0 : 7;
   }
 
   /** Rows still to come. */
@@ -67,7 +72,7 @@ export class Answers {
         bits &= ~(1 << bit);
         this.#rowDone(word * 32 + bit);
         found++;
-        if ((found & 7) !== 0 || bits === 0 || this.#nowMs() <= untilMs) continue;
+        if ((found & this.#clockMask) !== 0 || bits === 0 || this.#nowMs() <= untilMs) continue;
         channel.markDone(word, bits);
         return found;
       }

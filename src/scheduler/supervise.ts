@@ -111,8 +111,8 @@ export class Supervisor<From extends Report> {
   }
 
   /**
-   * Asks all threads to end, for a pipe that could not be loaded, and waits for it, but not for long: one that
-   * is loading reads `message` when that is done, and no longer holds the process until then. Nobody is
+   * Asks all threads to end, for a pipe that could not be loaded, and waits for it, but not for long: one
+   * that is loading reads `message` when that is done, and no longer holds the process until then. Nobody is
    * terminated, since a thread that is stopped inside a binding may take the process with it.
    */
   async leave(message: unknown): Promise<void> {
