@@ -35,7 +35,6 @@ export class Doorbell {
   readonly #door: Doorman;
   readonly #alive: NodeJS.Timeout;
   #armed = false;
-  #sinceMs = 0;
   #pollUntilMs = 0;
 
   constructor(channel: Channel, spin: Spin, nowMs: () => number, door: Doorman) {
@@ -81,16 +80,20 @@ export class Doorbell {
   }
 
   #begin(): void {
-    this.#sinceMs = this.#nowMs();
-    const budgetMs = this.#spin.budgetMs;
+    const budgetMs = this.#spin.begin();
     if (budgetMs === 0) return this.#sleep();
-    this.#pollUntilMs = this.#sinceMs + budgetMs;
+    this.#pollUntilMs = this.#nowMs() + budgetMs;
     setImmediate(this.#poll);
   }
 
   readonly #poll = (): void => {
-    if (this.#door.look() > 0) return this.#found();
-    if (this.#nowMs() < this.#pollUntilMs) setImmediate(this.#poll);
+    const found = this.#door.look() > 0;
+    if (!found && this.#nowMs() < this.#pollUntilMs) {
+      setImmediate(this.#poll);
+      return;
+    }
+    this.#spin.end(found);
+    if (found) this.#found();
     else this.#sleep();
   };
 
@@ -100,7 +103,6 @@ export class Doorbell {
     atomics.store(control, layout.waiting, 1);
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
-      this.#learn();
       // Not in a microtask: answers that always lie ready would keep this thread from its event loop.
       setImmediate(this.#goOn);
       return;
@@ -118,12 +120,7 @@ export class Doorbell {
 
   /** Callers go on in the microtasks that follow; what they ask for is waited for from a fresh start. */
   #found(): void {
-    this.#learn();
     queueMicrotask(this.#goOn);
-  }
-
-  #learn(): void {
-    this.#spin.learn(this.#nowMs() - this.#sinceMs);
   }
 
   readonly #goOn = (): void => {

@@ -69,7 +69,6 @@ export class Lead {
    * closing and nothing waits any more. The caller then gives the lead up.
    */
   gather(batch: Batch): number {
-    const startMs = this.#nowMs();
     for (;;) {
       const seen = this.#pool.wakeSeen(this.#me);
       // The gate before the rings: a row that was published while it was open is seen here.
@@ -83,7 +82,6 @@ export class Lead {
       if (decision.go) {
         this.#queue.take(decision.group, this.#limits.maxRows, this.#me, batch);
         if (batch.rows === 0) continue;
-        this.#spin.learn(nowMs - startMs);
         return decision.reason;
       }
       if (draining && this.#isEmpty()) return -1;
@@ -143,17 +141,24 @@ export class Lead {
   /** Polls while that pays, then sleeps. */
   #wait(seen: number, waitMs: number): void {
     const pool = this.#pool;
-    const budgetMs = Math.min(this.#spin.budgetMs, waitMs);
+    const budgetMs = Math.min(this.#spin.begin(), waitMs);
     if (budgetMs > 0) {
-      const untilMs = this.#nowMs() + budgetMs;
-      do {
-        for (let look = 0; look < 16; look++) if (pool.wakeSeen(this.#me) !== seen) return;
-      } while (this.#nowMs() < untilMs);
-      if (budgetMs === waitMs) return;
+      const found = this.#poll(seen, budgetMs);
+      this.#spin.end(found);
+      if (found || budgetMs === waitMs) return;
     }
     pool.setState(this.#me, State.parked);
     pool.sleep(this.#me, seen, waitMs - budgetMs);
     pool.setState(this.#me, State.leading);
+  }
+
+  /** Whether this instance's wake word has grown within `budgetMs`. */
+  #poll(seen: number, budgetMs: number): boolean {
+    const untilMs = this.#nowMs() + budgetMs;
+    do {
+      for (let look = 0; look < 16; look++) if (this.#pool.wakeSeen(this.#me) !== seen) return true;
+    } while (this.#nowMs() < untilMs);
+    return false;
   }
 
   #setPending(channel: Channel): void {
