@@ -151,8 +151,8 @@ int32_t tp_describe(char *text, uint32_t cap);
  *   options        key=value records:
  *     backend        Identity | Fault | OnnxTensor | TensorrtTensor; required
  *     path           the model's file (OnnxTensor); exactly one of `path` and `model` is given
- *     onnxruntime    a libonnxruntime to try; may repeat, tried in order, then the loader's own path. The
- *                    first library that a process opens is used by all later models
+ *     onnxruntime    a libonnxruntime to try; may repeat, tried in order (default: what the loader finds). A
+ *                    process has one: a model that names others than the one it has is an error
  *     threads        intra-op threads of the engine's session, >= 1 (OnnxTensor; default 1)
  *     session        shared | own: one session for all instances, or one each (OnnxTensor; default shared)
  *     dtype, shape, output_dtype, output_shape

@@ -12,14 +12,16 @@ import { engineOptions } from "./engine-options.ts";
 /** In order of preference, when the configuration names none. */
 const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
 
+const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
+
 /** `library` is the path of the C library that this thread has loaded; the instances load the same. */
 export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
   const { model, backend } = config;
   const names = backend === null ? PREFERRED : [backend.name];
-  const onnxruntime = names.includes("OnnxTensor") ? onnxruntimePath(config) : null;
+  const libraries = names.includes("OnnxTensor") ? onnxruntimes(config) : [];
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
-    if (name === "OnnxTensor" && onnxruntime !== null) options.push(["onnxruntime", onnxruntime]);
+    if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
     return { backend: name, options };
   });
   return {
@@ -31,9 +33,15 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   };
 }
 
-/** The key `onnxruntime`, TRTPIPE_ONNXRUNTIME, the npm package; null leaves it to the loader's path. */
-function onnxruntimePath(config: ParsedConfig): string | null {
-  return config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME") ?? fromPackage();
+/**
+ * Libraries to try in order. What the key `onnxruntime` or TRTPIPE_ONNXRUNTIME names is the only one; else
+ * it is that of the npm package, then what the system's loader finds.
+ */
+function onnxruntimes(config: ParsedConfig): readonly string[] {
+  const named = config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME");
+  if (named) return [named];
+  const packaged = fromPackage();
+  return packaged === null ? LOADERS : [packaged, ...LOADERS];
 }
 
 /**
