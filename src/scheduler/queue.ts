@@ -27,6 +27,13 @@ export interface Batch {
   readonly generations: Int32Array;
 }
 
+/** A row that waits, in its slot's generation. */
+interface Row {
+  channel: Channel;
+  slot: number;
+  generation: number;
+}
+
 export class Queue {
   readonly #words: Words;
   readonly #layout: PoolLayout;
@@ -123,30 +130,40 @@ export class Queue {
       this.#words[at + GroupWord.tail] = NONE;
       this.#words[at + GroupWord.count] = 0;
     }
-    const rows: { channel: Channel; slot: number }[] = [];
-    for (const channel of this.#channels) {
-      const { control, layout, shape } = channel;
-      // Ring entries before this tail are all in the table; later ones are found in the ring again and linked
-      // once.
-      atomics.store(control, layout.head, atomics.load(control, layout.tail));
-      control.fill(0, layout.linked, layout.linked + shape.slots);
-      for (let slot = 0; slot < shape.slots; slot++) {
-        if (phaseOf(atomics.load(control, layout.word + slot)) === Phase.queued) rows.push({ channel, slot });
-      }
-    }
+    const rows = this.#channels.flatMap((channel) => this.#queued(channel));
     rows.sort((a, b) => a.channel.entered[a.slot] - b.channel.entered[b.slot]);
-    const left = rows.filter(({ channel, slot }) => {
-      return !this.#link(channel, slot, generationOf(channel.control[channel.layout.word + slot]));
-    });
+    const left = rows.filter(({ channel, slot, generation }) => !this.#link(channel, slot, generation));
     // The ring grows at its front here, so the newest goes in first.
-    for (const { channel, slot } of left.toReversed()) this.#spill(channel, slot);
+    for (const row of left.toReversed()) this.#spill(row);
     return [...new Set(left.map(({ channel }) => channel))];
   }
 
+  /** All rows of a channel that wait, from its table and its ring, which is empty then. */
+  #queued(channel: Channel): Row[] {
+    const { control, layout, shape } = channel;
+    const rows = new Map<number, Row>();
+    const add = (slot: number, generation: number): void => {
+      rows.set(slot, { channel, slot, generation });
+    };
+    const from = atomics.load(control, layout.tail);
+    control.fill(0, layout.linked, layout.linked + shape.slots);
+    for (let slot = 0; slot < shape.slots; slot++) {
+      const word = atomics.load(control, layout.word + slot);
+      if (phaseOf(word) === Phase.queued) add(slot, generationOf(word));
+    }
+    // What was published meanwhile may have been seen or not, an earlier row not and a later one yes.
+    const to = atomics.load(control, layout.tail);
+    for (let at = from; at !== to; at = (at + 1) | 0) {
+      const entry = control[layout.ring + (at & (layout.ringEntries - 1))];
+      add(entry & 0xffff, entry >>> 16);
+    }
+    atomics.store(control, layout.head, to);
+    return [...rows.values()];
+  }
+
   /** Puts a row whose shape found no list back into its channel's ring; only possible while rebuilding. */
-  #spill(channel: Channel, slot: number): void {
+  #spill({ channel, slot, generation }: Row): void {
     const { control, layout } = channel;
-    const generation = generationOf(control[layout.word + slot]);
     const head = (atomics.load(control, layout.head) - 1) | 0;
     control[layout.ring + (head & (layout.ringEntries - 1))] = slot | (generation << 16);
     atomics.store(control, layout.head, head);

@@ -5,6 +5,7 @@ import type { Channel } from "../../src/memory/channel.ts";
 import type { MemoryShape } from "../../src/memory/layout.ts";
 import type { Pool } from "../../src/memory/pool.ts";
 import { Queue } from "../../src/scheduler/queue.ts";
+import { withAtomics } from "../support/atomics.ts";
 import { makeBatch, makeMemory, publish, rowsOf } from "../support/memory.ts";
 
 const OWNER = 0;
@@ -56,6 +57,27 @@ describe("a new leader", () => {
     drainAll();
     expect(take()).toEqual(["0:3", "0:4"]);
     expect(queue.isEmpty()).toBe(true);
+  });
+
+  it("keeps a caller's rows in order that are published at any moment of its look", () => {
+    const faults: unknown[] = [];
+    let accesses = 1;
+    for (let at = 0; at <= accesses; at++) {
+      make();
+      publish(channels[0], 2, 1);
+      const publishMore = (): void => {
+        publish(channels[0], 0, 2);
+        publish(channels[0], 5, 3);
+      };
+      // The later of the two may be ahead of the look, and the earlier one behind it.
+      accesses = withAtomics({ before: (access) => access === at && publishMore() }, nextLeader);
+      if (at === accesses) publishMore();
+      drainAll();
+      const rows = take();
+      if (rows.join() !== "0:2,0:0,0:5") faults.push({ at, rows });
+    }
+    expect(accesses).toBeGreaterThan(channels[0].shape.slots);
+    expect(faults).toEqual([]);
   });
 
   it("takes no row that somebody has taken, and none that was given up", () => {
