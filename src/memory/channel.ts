@@ -165,13 +165,17 @@ export class Channel {
     atomics.or(this.control, this.layout.done + word, bits);
   }
 
-  /** Wakes the caller, if it sleeps. Rung once for all rows of a batch. */
+  /**
+   * Wakes the caller, if it sleeps. Rung once for all rows of a batch. `waiting` is cleared before the bell
+   * grows: a caller reads the bell first, so whoever clears its `waiting` also changes the bell that it is
+   * about to sleep on. The other way round it could sleep with nobody told.
+   */
   ringCaller(): void {
     const { control, layout } = this;
-    atomics.add(control, layout.bell, 1);
-    if (atomics.load(control, layout.waiting) !== 0 && atomics.exchange(control, layout.waiting, 0) !== 0) {
-      atomics.notify(control, layout.bell);
-    }
+    const { bell, waiting } = layout;
+    const waits = atomics.load(control, waiting) !== 0 && atomics.exchange(control, waiting, 0) !== 0;
+    atomics.add(control, bell, 1);
+    if (waits) atomics.notify(control, bell);
   }
 
   /**

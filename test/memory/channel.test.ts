@@ -12,6 +12,7 @@ import {
   phaseOf,
 } from "../../src/memory/slot.ts";
 import { Queue } from "../../src/scheduler/queue.ts";
+import { withAtomics } from "../support/atomics.ts";
 import { makeBatch, makeChannel, makeMemory, publish, rowsOf } from "../support/memory.ts";
 
 const OWNER = 1;
@@ -207,5 +208,30 @@ describe("ring counters", () => {
       channel.cancel(0);
     }
     expect(channel.ringRoom).toBe(0);
+  });
+});
+
+describe("ringCaller", () => {
+  it("leaves no caller asleep with nobody to tell it, whenever that falls asleep", () => {
+    const faults: number[] = [];
+    let accesses = 1;
+    for (let at = 0; at <= accesses; at++) {
+      const channel = makeChannel();
+      const { control, layout } = channel;
+      // It waits for an earlier answer.
+      control[layout.waiting] = 1;
+      let seen = -1;
+      const fallAsleep = (): void => {
+        seen = control[layout.bell];
+        control[layout.waiting] = 1;
+      };
+      accesses = withAtomics({ before: (access) => access === at && fallAsleep() }, () =>
+        channel.ringCaller(),
+      );
+      if (at === accesses) fallAsleep();
+      if (control[layout.bell] === seen && control[layout.waiting] === 0) faults.push(at);
+    }
+    expect(accesses).toBeGreaterThan(2);
+    expect(faults).toEqual([]);
   });
 });
