@@ -178,6 +178,12 @@ export class Channel {
     if (waits) atomics.notify(control, bell);
   }
 
+  /** Wakes the caller, whatever `waiting` says: the dead may have cleared it and not come to the bell. */
+  wakeCaller(): void {
+    atomics.add(this.control, this.layout.bell, 1);
+    atomics.notify(this.control, this.layout.bell);
+  }
+
   /**
    * Answers for every row that a dead instance took. Called by the supervisor; returns how many there were.
    *
@@ -197,7 +203,7 @@ export class Channel {
       this.markDone(slot >>> 5, 1 << (slot & 31));
       done++;
     }
-    if (done > 0) this.ringCaller();
+    if (done > 0) this.wakeCaller();
     return failed;
   }
 

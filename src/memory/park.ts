@@ -74,9 +74,7 @@ export class Doorbell {
   /** Lets a sleeping wait end, so that nothing of this caller stays behind. */
   dismiss(): void {
     clearInterval(this.#alive);
-    const { control, layout } = this.#channel;
-    atomics.add(control, layout.bell, 1);
-    atomics.notify(control, layout.bell);
+    this.#channel.wakeCaller();
   }
 
   #begin(): void {

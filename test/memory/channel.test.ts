@@ -1,6 +1,8 @@
 /** A channel's rows on their way: published, taken, done, free again. All on one thread. */
 
 import { describe, expect, it } from "vitest";
+import { atomics, useAtomics } from "../../src/memory/atomics.ts";
+import type { AtomicWords } from "../../src/memory/atomics.ts";
 import { Channel } from "../../src/memory/channel.ts";
 import {
   GENERATION_MASK,
@@ -147,6 +149,25 @@ describe("failTaken", () => {
     for (const slot of [0, 31, 32, 69]) expect(outcomeOf(channel.wordOf(slot))).toBe(Outcome.instanceLost);
     expect(phaseOf(channel.wordOf(4))).toBe(Phase.taken);
     expect(phaseOf(channel.wordOf(5))).toBe(Phase.queued);
+  });
+
+  it("tells once more of rows that the dead may have answered without telling", () => {
+    const channel = makeChannel();
+    for (const slot of [1, 2]) channel.publish(slot);
+    for (const slot of [1, 2]) channel.complete(slot, OWNER, take(channel, slot), Outcome.ok);
+    // It told of one of them, and died when it had seen that the caller waits.
+    channel.markDone(0, 1 << 1);
+    let told = 0;
+    const real = atomics;
+    useAtomics(Object.assign(Object.create(real) as AtomicWords, { notify: () => ++told }));
+    try {
+      expect(channel.failTaken(OWNER)).toBe(0);
+    } finally {
+      useAtomics(real);
+    }
+    expect(channel.takeDone(0)).toBe((1 << 1) | (1 << 2));
+    expect([1, 2].map((slot) => outcomeOf(channel.wordOf(slot)))).toEqual([Outcome.ok, Outcome.ok]);
+    expect(told).toBe(1);
   });
 
   it("does not ring where there was nothing", () => {
