@@ -65,8 +65,10 @@ export class Doorbell {
     for (;;) {
       const seen = atomics.load(control, layout.bell);
       atomics.store(control, layout.waiting, 1);
-      this.#door.look();
+      const found = this.#door.look();
       if (done()) return;
+      // A look that found something may have left some for the next one, and nobody rings for those again.
+      if (found > 0) continue;
       if (atomics.wait(control, layout.bell, seen, CHECK_MS) === "timed-out") this.#door.check();
     }
   }

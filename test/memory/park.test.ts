@@ -173,7 +173,10 @@ describe("block", () => {
     caller.wordsPerLook = 1;
     caller.inFlight = 2;
     caller.answer(1, 33);
-    withAtomics({}, () => caller.bell.block(() => caller.inFlight === 0));
+    const onWait = (): void => {
+      throw new StuckError("Nobody rings for these again");
+    };
+    withAtomics({ onWait }, () => caller.bell.block(() => caller.inFlight === 0));
     expect(caller.inFlight).toBe(0);
   });
 
