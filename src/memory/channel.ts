@@ -31,6 +31,8 @@ export class Channel {
    * it publishes.
    */
   readonly entered: Float64Array;
+  /** When each slot's row is no longer wanted, on the same clock; 0 if it has no deadline. */
+  readonly deadlines: Float64Array;
   readonly #ringMask: number;
   readonly #texts: Uint8Array;
 
@@ -41,6 +43,7 @@ export class Channel {
     this.control = new Int32Array(buffers.control);
     this.payload = buffers.payload;
     this.entered = new Float64Array(buffers.control, this.layout.entered * 4, shape.slots);
+    this.deadlines = new Float64Array(buffers.control, this.layout.deadline * 4, shape.slots);
     this.#ringMask = this.layout.ringEntries - 1;
     this.#texts = new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES);
   }
@@ -98,6 +101,16 @@ export class Channel {
   }
 
   /**
+   * Says when and how a row is to be run, before it is published: when it entered `models()`, until when it is
+   * wanted (both in ms of the common clock; 0: for ever), and its priority, 0 first.
+   */
+  schedule(slot: number, enteredMs: number, deadlineMs: number, priority: number): void {
+    this.entered[slot] = enteredMs;
+    this.deadlines[slot] = deadlineMs;
+    this.control[this.layout.priority + slot] = priority;
+  }
+
+  /**
    * Publishes a filled slot: the row is the leader's to take from here on. The bell is rung apart, once for
    * many rows.
    */
@@ -120,6 +133,26 @@ export class Channel {
     if (phaseOf(word) !== Phase.queued) return false;
     const free = slotWord(Phase.free, 0, 0, generationOf(word));
     return atomics.compareExchange(this.control, at, word, free) === word;
+  }
+
+  /** Whether a row's deadline passed. */
+  isOver(slot: number, nowMs: number): boolean {
+    const deadlineMs = this.deadlines[slot];
+    return deadlineMs !== 0 && deadlineMs <= nowMs;
+  }
+
+  /**
+   * Answers a row that waits and whose deadline passed, in the name of whoever leads. False if its caller gave
+   * it up meanwhile.
+   */
+  expire(slot: number, generation: number): boolean {
+    const at = this.layout.word + slot;
+    const queued = slotWord(Phase.queued, 0, 0, generation);
+    const done = slotWord(Phase.done, 0, Outcome.timedOut, generation);
+    if (atomics.compareExchange(this.control, at, queued, done) !== queued) return false;
+    this.markDone(slot >>> 5, 1 << (slot & 31));
+    this.ringCaller();
+    return true;
   }
 
   /**

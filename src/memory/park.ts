@@ -11,6 +11,8 @@ import { atomics } from "./atomics.ts";
 import type { Channel } from "./channel.ts";
 import type { Spin } from "./spin.ts";
 
+/** How long answers are looked for again and again in one turn of the event loop. */
+const TURN_MS = 1;
 /** How often a waiting caller makes sure that somebody is left to answer. Answers never wait for this. */
 const CHECK_MS = 250;
 
@@ -22,8 +24,11 @@ export interface Doorman {
   look(): number;
   /** Rows still to come. */
   inFlight(): number;
+  /** When `check` is to be called at the latest, in ms of the clock; Infinity if that is no matter. */
+  nearestMs(): number;
   /**
-   * Called now and then while rows are to come: finds out whether anybody is left to answer; gives up if not.
+   * Called now and then while rows are to come: gives up what is no longer wanted, and all of it if nobody is
+   * left to answer.
    */
   check(): void;
 }
@@ -36,6 +41,7 @@ export class Doorbell {
   readonly #alive: NodeJS.Timeout;
   #armed = false;
   #pollUntilMs = 0;
+  #turnUntilMs = 0;
 
   constructor(channel: Channel, spin: Spin, nowMs: () => number, door: Doorman) {
     this.#channel = channel;
@@ -69,7 +75,9 @@ export class Doorbell {
       if (done()) return;
       // A look that found something may have left some for the next one, and nobody rings for those again.
       if (found > 0) continue;
-      if (atomics.wait(control, layout.bell, seen, CHECK_MS) === "timed-out") this.#door.check();
+      const leftMs = Math.max(0, this.#door.nearestMs() - this.#nowMs());
+      const waited = atomics.wait(control, layout.bell, seen, Math.min(CHECK_MS, leftMs));
+      if (waited === "timed-out") this.#door.check();
     }
   }
 
@@ -87,6 +95,7 @@ export class Doorbell {
   }
 
   readonly #poll = (): void => {
+    this.#beginTurn();
     const found = this.#door.look() > 0;
     if (!found && this.#nowMs() < this.#pollUntilMs) {
       setImmediate(this.#poll);
@@ -104,7 +113,7 @@ export class Doorbell {
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
       // Not in a microtask: answers that always lie ready would keep this thread from its event loop.
-      setImmediate(this.#goOn);
+      setImmediate(this.#nextTurn);
       return;
     }
     const wait = atomics.waitAsync(control, layout.bell, seen);
@@ -113,9 +122,19 @@ export class Doorbell {
   }
 
   readonly #woken = (): void => {
+    this.#beginTurn();
     if (this.#door.look() > 0) return this.#found();
     if (this.#door.inFlight() > 0) this.#sleep();
     else this.#rest();
+  };
+
+  #beginTurn(): void {
+    this.#turnUntilMs = this.#nowMs() + TURN_MS;
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#beginTurn();
+    this.#goOn();
   };
 
   /** Callers go on in the microtasks that follow; what they ask for is waited for from a fresh start. */
@@ -123,9 +142,14 @@ export class Doorbell {
     queueMicrotask(this.#goOn);
   }
 
+  /**
+   * Looks again in the same turn, so that callers and instances work side by side: a caller that settled all
+   * there is before it lets anybody go on would leave the instances with nothing to do meanwhile.
+   */
   readonly #goOn = (): void => {
-    if (this.#door.inFlight() > 0) this.#begin();
-    else this.#rest();
+    if (this.#door.inFlight() === 0) this.#rest();
+    else if (this.#nowMs() < this.#turnUntilMs && this.#door.look() > 0) this.#found();
+    else this.#begin();
   };
 
   #rest(): void {

@@ -13,7 +13,7 @@ import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import type { ModelSpec } from "./spec.ts";
 import { readStats } from "./stats.ts";
-import type { Answered, AttachedPipe, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
+import type { Answered, AttachedPipe, CallOptions, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
 
 /** Grows when the contents of a shared pipe change. */
 const SHARED_VERSION = 1;
@@ -82,16 +82,18 @@ export function attach(shared: SharedPipe): AttachedPipe {
     share: () => contents,
     close: () => (closing ??= detach(caller, channel, native)),
   });
-  return Object.assign(pipe, { sync: <I extends PipeInput>(input: I) => sync(caller, input) });
+  return Object.assign(pipe, {
+    sync: <I extends PipeInput>(input: I, options?: CallOptions) => sync(caller, input, options),
+  });
 }
 
-function sync<I extends PipeInput>(caller: Caller, input: I): Answered<I> {
+function sync<I extends PipeInput>(caller: Caller, input: I, options: CallOptions | undefined): Answered<I> {
   if (isMainThread) {
     throw new ConfigError("sync", "a call on the main thread", "a Worker: it would block the event loop", {
       hint: "use await models(input)",
     });
   }
-  return caller.sync(input);
+  return caller.sync(input, options);
 }
 
 /** Gives this thread's place back; the pipe goes on. */

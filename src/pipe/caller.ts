@@ -10,6 +10,8 @@ import { Gate } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import { Spin } from "../memory/spin.ts";
 import { Answers } from "./answers.ts";
+import { NO_WISHES, readCallOptions } from "./call-options.ts";
+import type { Wishes } from "./call-options.ts";
 import { isInFlight, markInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
@@ -17,8 +19,9 @@ import { Request, SlotBooks } from "./requests.ts";
 import type { CallerCounts, Reject, Resolve } from "./requests.ts";
 import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
+import { Room } from "./room.ts";
 import type { ModelSpec } from "./spec.ts";
-import type { Answered, PipeInput } from "./types.ts";
+import type { Answered, CallOptions, PipeInput } from "./types.ts";
 
 /** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
 const RING_EVERY_MIN = 8;
@@ -42,6 +45,7 @@ export class Caller {
   readonly #bell: Doorbell;
   readonly #writer: InputWriter;
   readonly #answers: Answers;
+  readonly #room: Room;
   readonly #scratch = newScratch();
   readonly #slots: SlotBooks;
   #unrung = 0;
@@ -62,11 +66,21 @@ export class Caller {
     this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
     this.#writer = new InputWriter(options.spec, options.channel);
     const reader = new ResultReader(options.spec, options.channel, options.results);
-    this.#answers = new Answers(options.channel, this.#slots, reader, this.counts, options.nowMs);
+    const { channel, nowMs } = options;
+    this.#room = new Room(channel.shape.slots, () => Math.min(this.#slots.free, channel.ringRoom));
+    this.#answers = new Answers({
+      channel,
+      slots: this.#slots,
+      reader,
+      counts: this.counts,
+      nowMs,
+      onFree: () => this.#room.look(),
+    });
     this.#bell = new Doorbell(options.channel, new Spin(options.spinUs), options.nowMs, {
       look: () => this.#answers.settle(),
       inFlight: () => this.#answers.rowsInFlight,
-      check: () => this.#checkAlive(options.isOwnerAlive),
+      nearestMs: () => this.#answers.giveUps.nearestMs,
+      check: () => this.#check(options.isOwnerAlive),
     });
   }
 
@@ -75,11 +89,11 @@ export class Caller {
   }
 
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
-  call<I extends PipeInput>(input: I): Promise<Answered<I>> {
+  call<I extends PipeInput>(input: I, options?: CallOptions): Promise<Answered<I>> {
     const promise = new Promise<Answered<I>>(this.#keepResolvers);
     const reject = this.#reject;
     try {
-      this.#submit(input, this.#resolve, reject);
+      this.#submit(input, options, this.#resolve, reject);
     } catch (error) {
       reject(error);
       return promise;
@@ -98,14 +112,14 @@ export class Caller {
     this.#reject = reject;
   };
 
-  /** Runs one request and blocks the thread until it is answered. */
-  sync<I extends PipeInput>(input: I): Answered<I> {
+  /** Runs one request and blocks the thread until it is answered, or its timeout passed. */
+  sync<I extends PipeInput>(input: I, options?: CallOptions): Answered<I> {
     let settled = false;
     let failure: { error: unknown } | null = null;
     const resolve = () => {
       settled = true;
     };
-    this.#submit(input, resolve as Resolve, (error) => {
+    this.#submit(input, options, resolve as Resolve, (error) => {
       settled = true;
       failure = { error };
     });
@@ -118,6 +132,11 @@ export class Caller {
     return input as Answered<I>;
   }
 
+  /** Resolves when `rows` more rows can be queued. */
+  room(rows: number): Promise<void> {
+    return this.#failure === null ? this.#room.wait(rows) : Promise.reject(this.#failure());
+  }
+
   /** Resolves when nothing of this caller is in flight. */
   whenIdle(): Promise<void> {
     return this.#answers.whenIdle();
@@ -126,6 +145,7 @@ export class Caller {
   /** Refuses new requests from now on, with the error that `failure` makes. */
   refuse(failure: () => Error): void {
     this.#failure ??= failure;
+    this.#room.refuse(failure);
   }
 
   /** Rejects everything in flight: nobody will answer any more. The slots are not used again. */
@@ -140,10 +160,12 @@ export class Caller {
     this.#bell.dismiss();
   }
 
-  #submit(input: PipeInput, resolve: Resolve, reject: Reject): void {
+  #submit(input: PipeInput, options: CallOptions | undefined, resolve: Resolve, reject: Reject): void {
     const enteredMs = this.#nowMs();
+    let wishes = NO_WISHES;
     this.counts.submitted++;
     try {
+      if (options !== undefined) wishes = readCallOptions(options);
       this.#admit(input);
     } catch (error) {
       this.counts.refused++;
@@ -153,23 +175,24 @@ export class Caller {
     const request = new Request(input, rows, resolve, reject);
     markInFlight(input);
     this.counts.inFlight++;
-    for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs);
+    for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs, wishes);
     clearScratch(this.#scratch);
     this.#unrung += rows;
+    if (wishes !== NO_WISHES) this.#answers.giveUps.watch(request, wishes, enteredMs);
     // Instances that drain look at every ring, but only for rows that were published before the gate turned.
     // Whoever closed it may not have seen these.
-    if (this.#pool.gate !== Gate.open)
-      this.#answers.withdraw(request, this.#failure?.() ?? new PipeClosedError());
+    if (this.#pool.gate === Gate.open) return;
+    this.#answers.giveUp(request, this.#failure?.() ?? new PipeClosedError());
   }
 
   /**
    * Fills and publishes as many free slots as follow each other, for rows from `row` on; returns how many.
    */
-  #fill(request: Request, row: number, enteredMs: number): number {
+  #fill(request: Request, row: number, enteredMs: number, { timeoutMs, priority }: Wishes): number {
     const { first, rows } = this.#slots.takeRun(request, row);
     this.#writer.write(this.#scratch, row, first, rows);
     for (let slot = first; slot < first + rows; slot++) {
-      this.#channel.entered[slot] = enteredMs;
+      this.#channel.schedule(slot, enteredMs, timeoutMs === 0 ? 0 : enteredMs + timeoutMs, priority);
       this.#channel.publish(slot);
     }
     return rows;
@@ -202,8 +225,10 @@ export class Caller {
     this.#pool.ring(this.#channel.index);
   }
 
-  /** Whether anybody is left to answer: the pipe may have given up, or its owner's thread may have ended. */
-  #checkAlive(isOwnerAlive: () => boolean): void {
+  /** Now and then: deadlines that passed, and whether anybody is left to answer. */
+  #check(isOwnerAlive: () => boolean): void {
+    this.#answers.giveUps.expire();
+    this.#room.look();
     if (this.#answers.rowsInFlight === 0) return;
     if (this.#pool.gate === Gate.shut) {
       if (this.#answers.settle() > 0) return;

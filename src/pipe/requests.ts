@@ -4,6 +4,7 @@
  */
 
 import { InputError } from "../errors.ts";
+import type { Watched } from "./give-up.ts";
 import type { PipeInput } from "./types.ts";
 
 export type Resolve = (input: never) => void;
@@ -32,6 +33,10 @@ export class Request {
   /** Rows that are not answered yet. */
   left: number;
   error: Error | null = null;
+  /** The caller was told. Rows that still run only give their slots back. */
+  settled = false;
+  /** Its deadline and signal, while it is in flight; null if it has none. */
+  watched: Watched | null = null;
 
   constructor(input: PipeInput, rows: number, resolve: Resolve, reject: Reject) {
     this.input = input;

@@ -78,9 +78,9 @@ export class Lead {
       if (draining) this.#lookAtAll();
       else this.#look();
       const nowMs = this.#nowMs();
-      const decision = decide(this.#waiting(), this.#limits, nowMs, this.#pool.running(), draining);
+      const decision = decide(this.#waiting(nowMs), this.#limits, nowMs, this.#pool.running(), draining);
       if (decision.go) {
-        this.#queue.take(decision.group, this.#limits.maxRows, this.#me, batch);
+        this.#queue.take(decision.group, this.#limits.maxRows, this.#me, nowMs, batch);
         if (batch.rows === 0) continue;
         return decision.reason;
       }
@@ -92,11 +92,11 @@ export class Lead {
   /**
    * What waits. A list that has become empty, by requests that were given up, is filled from the rings first.
    */
-  #waiting(): readonly Waiting[] {
-    const waiting = this.#queue.waiting();
+  #waiting(nowMs: number): readonly Waiting[] {
+    const waiting = this.#queue.waiting(nowMs);
     if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
     this.#look();
-    return this.#queue.waiting();
+    return this.#queue.waiting(nowMs);
   }
 
   #isEmpty(): boolean {

@@ -209,7 +209,7 @@ describe("ring counters", () => {
       for (const slot of [0, 1, 2]) publish(channel, slot, n + slot);
       expect(channel.ringRoom).toBe(ringEntries - 3);
       expect(queue.drain(channel)).toBe(true);
-      queue.take(0, 4, OWNER, batch);
+      queue.take(0, 4, OWNER, 0, batch);
       expect(rowsOf(batch)).toEqual(["0:0", "0:1", "0:2"]);
       for (const slot of [0, 1, 2]) {
         expect(channel.complete(slot, OWNER, generationOf(channel.wordOf(slot)), Outcome.ok)).toBe(true);

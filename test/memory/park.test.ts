@@ -25,6 +25,7 @@ class Caller {
       look: () => this.#look(),
       check: () => this.checks++,
       inFlight: () => this.inFlight,
+      nearestMs: () => Infinity,
     });
   }
 

@@ -32,7 +32,7 @@ function drainAll(): void {
 
 function take(group = 0, maxRows = 16): string[] {
   const batch = makeBatch(maxRows);
-  queue.take(group, maxRows, OWNER, batch);
+  queue.take(group, maxRows, OWNER, 0, batch);
   return rowsOf(batch);
 }
 
@@ -93,7 +93,7 @@ describe("a new leader", () => {
     for (const slot of [0, 1, 2, 3]) publish(channels[0], slot, slot);
     drainAll();
     const { control, layout } = channels[0];
-    for (const field of ["next", "previous", "group", "linked"] as const) {
+    for (const field of ["next", "previous", "list", "linked"] as const) {
       control.fill(0x0bad_0bad, layout[field], layout[field] + channels[0].shape.slots);
     }
     pool.words.fill(0x0bad_0bad, pool.layout.groups, pool.layout.groups + pool.layout.groupWords);
