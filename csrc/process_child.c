@@ -1,0 +1,160 @@
+#include "process_child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "memory.h"
+#include "process_spawn.h"
+#include "status.h"
+
+/* An answer is a text or a model's description; more is nonsense. */
+#define PAYLOAD_BYTES_MAX (16u << 20)
+/* How long a child may take to give back what it has, before it is killed. */
+#define LEAVE_MS 2000
+/* How long after its end of file a child may still be on its way out: the kernel takes its memory first. */
+#define REAP_MS 1000
+
+static void close_all(tp_child *child) {
+  close(child->work);
+  close(child->control);
+  if (child->errors >= 0) close(child->errors);
+}
+
+static int32_t ask_to_open(tp_child *child, const tp_child_plan *plan) {
+  tp_open_message open = {.layout = tp_wire_layout(), .has_model = plan->model_file >= 0};
+  snprintf(open.version, sizeof open.version, "%s", TRTPIPE_VERSION);
+  size_t bytes = sizeof open + plan->options_bytes;
+  char *payload = tp_alloc(bytes);
+  if (payload == NULL) return TP_ERR_MEMORY;
+  memcpy(payload, &open, sizeof open);
+  memcpy(payload + sizeof open, plan->options, plan->options_bytes);
+  tp_frame frame = {.kind = TP_WIRE_OPEN, .bytes = (uint32_t)bytes};
+  /* A child that is gone already is noticed where its answer is awaited, with its reason. */
+  tp_wire_send(child->work, &frame, payload);
+  tp_free(payload);
+  return TP_OK;
+}
+
+int32_t tp_child_start(tp_child *child, const tp_child_plan *plan, int shared_file) {
+  int32_t status = tp_spawn(plan->host, shared_file, plan->model_file, child);
+  if (status != TP_OK) return status;
+  status = ask_to_open(child, plan);
+  if (status == TP_OK) return TP_OK;
+  tp_text ignored = {0};
+  tp_child_lose(child, &ignored);
+  return status;
+}
+
+tp_answer tp_child_send(tp_child *child, const tp_frame *frame, const void *payload) {
+  int failed = tp_wire_send(child->work, frame, payload);
+  if (failed == 0) return TP_ANSWERED;
+  return failed == EPIPE || failed == ECONNRESET ? TP_UNREACHED : TP_GONE;
+}
+
+tp_answer tp_child_receive(tp_child *child, const tp_frame *asked, double deadline_ms, tp_reply *reply) {
+  *reply = (tp_reply){0};
+  tp_frame frame;
+  int failed = tp_wire_receive(child->work, &frame, sizeof frame, deadline_ms);
+  if (failed == 0 && (frame.kind != asked->kind || frame.sequence != asked->sequence ||
+                      frame.bytes > PAYLOAD_BYTES_MAX || frame.status > TP_OK)) {
+    return TP_GONE;
+  }
+  if (failed == 0 && frame.bytes > 0) {
+    reply->payload = tp_alloc((size_t)frame.bytes + 1);
+    if (reply->payload == NULL) return TP_GONE;
+    failed = tp_wire_receive(child->work, reply->payload, frame.bytes, deadline_ms);
+  }
+  if (failed != 0) {
+    tp_free(reply->payload);
+    *reply = (tp_reply){0};
+    return failed == ETIMEDOUT ? TP_LATE : TP_GONE;
+  }
+  reply->status = frame.status;
+  reply->bytes = frame.bytes;
+  return TP_ANSWERED;
+}
+
+/* Takes the child's exit, waiting up to `limit_ms` for it: 1 when it is taken, 0 while the child lives, -1 when
+ * somebody else took it. Only ever asks for this one process. */
+static int reap(pid_t pid, double limit_ms, int *how) {
+  double deadline = tp_clock_ms() + limit_ms;
+  for (;;) {
+    pid_t reaped = waitpid(pid, how, WNOHANG);
+    if (reaped == pid) return 1;
+    if (reaped < 0 && errno != EINTR) return -1;
+    if (tp_clock_ms() >= deadline) return 0;
+    struct timespec pause = {0, 200000};
+    nanosleep(&pause, NULL);
+  }
+}
+
+/* Kills the child and takes its exit. Only for a child that has not been taken: its number is its own until
+ * then. */
+static void kill_and_reap(pid_t pid) {
+  kill(pid, SIGKILL);
+  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
+}
+
+void tp_child_end(tp_child *child) {
+  if (child->pid == 0) return;
+  /* End of file on `work` asks it to leave; that on `control`, from its side, says that it has. */
+  shutdown(child->work, SHUT_RDWR);
+  char none;
+  tp_wire_receive(child->control, &none, 1, tp_clock_ms() + LEAVE_MS);
+  int how = 0;
+  if (reap(child->pid, 20, &how) == 0) kill_and_reap(child->pid);
+  close_all(child);
+  *child = (tp_child){0};
+}
+
+static void tell_end(int how, tp_text *why) {
+  if (WIFSIGNALED(how)) {
+    tp_text_add(why, "it was ended by signal %d (%s)", WTERMSIG(how), strsignal(WTERMSIG(how)));
+  } else {
+    tp_text_add(why, "it ended with exit code %d", WEXITSTATUS(how));
+  }
+}
+
+/* The end of what it wrote while it was loading, as one line. */
+static void tell_errors(int file, tp_text *why) {
+  char text[1024];
+  off_t bytes = lseek(file, 0, SEEK_END);
+  off_t from = bytes > (off_t)sizeof text ? bytes - (off_t)sizeof text : 0;
+  ssize_t got = bytes > 0 ? pread(file, text, sizeof text, from) : 0;
+  while (got > 0 && (unsigned char)text[got - 1] <= ' ') got--;
+  for (ssize_t i = 0; i < got; i++) {
+    if ((unsigned char)text[i] < ' ') text[i] = ' ';
+  }
+  if (got > 0) tp_text_add(why, "; it said: %.*s", (int)got, text);
+}
+
+bool tp_child_alive(const tp_child *child) {
+  /* Its side of `control` closes when it ends, and not before. */
+  struct pollfd one = {.fd = child->control, .events = POLLIN};
+  return child->pid != 0 && !(poll(&one, 1, 0) > 0 && (one.revents & POLLHUP) != 0);
+}
+
+void tp_child_lose(tp_child *child, tp_text *why) {
+  if (child->pid == 0) return;
+  int how = 0;
+  int reaped = reap(child->pid, tp_child_alive(child) ? 0 : REAP_MS, &how);
+  if (reaped == 1) {
+    tell_end(how, why);
+  } else if (reaped == 0) {
+    kill_and_reap(child->pid);
+    tp_text_add(why, "it was killed");
+  } else {
+    tp_text_add(why, "it ended, and somebody else asked how");
+  }
+  if (child->errors >= 0) tell_errors(child->errors, why);
+  close_all(child);
+  *child = (tp_child){0};
+}
