@@ -59,26 +59,47 @@ tp_answer tp_child_send(tp_child *child, const tp_frame *frame, const void *payl
   return failed == EPIPE || failed == ECONNRESET ? TP_UNREACHED : TP_GONE;
 }
 
+int32_t tp_reply_fail(const tp_reply *reply) {
+  if (reply->payload != NULL) return tp_fail(reply->status, "%s", reply->payload);
+  if (reply->status == TP_ERR_MEMORY) return reply->status;
+  return tp_fail(reply->status, "the child process failed with status %d", reply->status);
+}
+
+/* Reads a payload past, so that the next answer begins where it is looked for. */
+static int skip(const tp_child *child, uint32_t bytes, double deadline_ms) {
+  char dropped[1024];
+  int failed = 0;
+  while (failed == 0 && bytes > 0) {
+    uint32_t part = bytes < sizeof dropped ? bytes : (uint32_t)sizeof dropped;
+    failed = tp_wire_receive(child->work, dropped, part, deadline_ms);
+    bytes -= part;
+  }
+  return failed;
+}
+
 tp_answer tp_child_receive(tp_child *child, const tp_frame *asked, double deadline_ms, tp_reply *reply) {
   *reply = (tp_reply){0};
   tp_frame frame;
   int failed = tp_wire_receive(child->work, &frame, sizeof frame, deadline_ms);
+  /* The question lies unread in the child's socket: the kernel says so when it closes it. */
+  if (failed == ECONNRESET) return TP_UNREACHED;
   if (failed == 0 && (frame.kind != asked->kind || frame.sequence != asked->sequence ||
                       frame.bytes > PAYLOAD_BYTES_MAX || frame.status > TP_OK)) {
     return TP_GONE;
   }
   if (failed == 0 && frame.bytes > 0) {
     reply->payload = tp_alloc((size_t)frame.bytes + 1);
-    if (reply->payload == NULL) return TP_GONE;
-    failed = tp_wire_receive(child->work, reply->payload, frame.bytes, deadline_ms);
+    failed = reply->payload != NULL ? tp_wire_receive(child->work, reply->payload, frame.bytes, deadline_ms)
+                                    : skip(child, frame.bytes, deadline_ms);
   }
   if (failed != 0) {
     tp_free(reply->payload);
     *reply = (tp_reply){0};
     return failed == ETIMEDOUT ? TP_LATE : TP_GONE;
   }
-  reply->status = frame.status;
-  reply->bytes = frame.bytes;
+  bool whole = frame.bytes == 0 || reply->payload != NULL;
+  reply->status = whole ? frame.status : TP_ERR_MEMORY;
+  reply->bytes = whole ? frame.bytes : 0;
   return TP_ANSWERED;
 }
 

@@ -30,16 +30,19 @@ typedef struct tp_child {
 /* How a question ended. */
 typedef enum tp_answer {
   TP_ANSWERED,  /* the answer is there, a status and a text of the child's own included */
-  TP_UNREACHED, /* the child was gone before it could be asked: it has seen nothing of it */
+  TP_UNREACHED, /* the child ended without having read the question */
   TP_GONE,      /* it ended, or answered nonsense */
   TP_LATE       /* the deadline passed */
 } tp_answer;
 
 typedef struct tp_reply {
-  int32_t status;
-  char *payload; /* NUL-terminated; the asker frees it (NULL: there is none) */
+  int32_t status; /* MEMORY, with the last error set, also where there was none for the payload */
+  char *payload;  /* NUL-terminated; the asker frees it (NULL: there is none) */
   uint32_t bytes;
 } tp_reply;
+
+/* Sets the last error to what the reply says, and returns its status, which is not TP_OK. */
+int32_t tp_reply_fail(const tp_reply *reply);
 
 /* Starts the program and asks it to open the model, without waiting for it. Errors: LIBRARY (the program cannot
  * be started), MEMORY. */

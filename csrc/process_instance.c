@@ -32,11 +32,8 @@ static int32_t await_created(tp_process *x) {
     tp_child_lose(&x->seat.child, &why);
     return tp_fail(TP_ERR_PARSE, "the child process did not make its instance: %s", why.text);
   }
-  int32_t status = reply.status;
-  if (status != TP_OK) {
-    tp_fail(status, "%s", reply.bytes > 0 ? reply.payload : "the child process failed without a reason");
-    tp_child_end(&x->seat.child);
-  }
+  int32_t status = reply.status != TP_OK ? tp_reply_fail(&reply) : TP_OK;
+  if (status != TP_OK) tp_child_end(&x->seat.child);
   tp_free(reply.payload);
   return status;
 }

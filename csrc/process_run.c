@@ -154,8 +154,7 @@ static int32_t take_answer(tp_process *x, tp_run *run, const tp_reply *reply) {
   }
   if (!sound) return lose(x, "the child process answered nonsense");
   x->deaths = 0;
-  if (status == TP_OK) return TP_OK;
-  return tp_fail(status, "%s", reply->bytes > 0 ? reply->payload : "the child process gave no reason");
+  return status == TP_OK ? TP_OK : tp_reply_fail(reply);
 }
 
 int32_t tp_process_run(void *instance, tp_run *run) {

@@ -26,12 +26,7 @@ int32_t tp_process_await_open(const tp_process_model *model, tp_process_seat *se
     tp_child_lose(&seat->child, &why);
     return tp_fail(TP_ERR_PARSE, "the child process \"%s\" did not load the model: %s", model->plan.host, why.text);
   }
-  int32_t status = reply->status;
-  if (status != TP_OK) {
-    tp_fail(status, "%s", reply->bytes > 0 ? reply->payload : "the child process failed without a reason");
-  } else {
-    status = check_same(&model->plan, reply);
-  }
+  int32_t status = reply->status != TP_OK ? tp_reply_fail(reply) : check_same(&model->plan, reply);
   if (status == TP_OK) return TP_OK;
   tp_free(reply->payload);
   *reply = (tp_reply){0};

@@ -60,7 +60,7 @@ int tp_wire_receive(int fd, void *to, size_t bytes, double deadline_ms) {
     int failed = await(fd, deadline_ms);
     if (failed != 0) return failed;
     ssize_t read = recv(fd, (char *)to + got, bytes - got, 0);
-    if (read == 0) return ECONNRESET;
+    if (read == 0) return ENODATA;
     if (read < 0 && errno != EINTR && errno != EAGAIN) return errno;
     if (read > 0) got += (size_t)read;
   }

@@ -83,8 +83,8 @@ int tp_wire_send(int fd, const tp_frame *frame, const void *payload);
 /* Sends a frame without a payload if there is room for it at once. */
 void tp_wire_notify(int fd, const tp_frame *frame);
 
-/* Fills `to`: 0, ECONNRESET when the other side is gone, ETIMEDOUT at `deadline_ms` of tp_clock_ms (below 0:
- * never), or another errno value. */
+/* Fills `to`: 0, ENODATA when the other side is gone, ECONNRESET when it went without having read what was sent
+ * last, ETIMEDOUT at `deadline_ms` of tp_clock_ms (below 0: never), or another errno value. */
 int tp_wire_receive(int fd, void *to, size_t bytes, double deadline_ms);
 
 /* A model's description as one piece of memory, which the caller frees; NULL when memory ran out. */
