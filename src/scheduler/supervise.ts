@@ -25,6 +25,10 @@ export interface SupervisorEvents<From extends Report> {
   startMessage(instance: number): unknown;
   /** A thread said that it could not start. */
   errorOf(report: From): Error | null;
+  /** A thread said something that is no error. */
+  onReport(instance: number, report: From): void;
+  /** An instance's thread is gone, without having given back what it had. */
+  onEnd(instance: number): void;
   /** An instance died and is being replaced. */
   onDeath(instance: number, reason: string, rowsLost: number, backoffMs: number): void;
   /** Too many deaths: the pipe is of no use any more. */
@@ -38,6 +42,8 @@ interface Thread<From> {
   waiter: { resolve: (report: From) => void; reject: (error: Error) => void } | null;
   /** It said that it ended on purpose. */
   closed: boolean;
+  /** What it said of itself before it ended. */
+  reason: string;
   exited: Promise<void>;
 }
 
@@ -65,15 +71,15 @@ export class Supervisor<From extends Report> {
       instance,
       waiter: null,
       closed: false,
+      reason: "",
       exited: new Promise((resolve) => worker.once("exit", () => resolve())),
     };
     this.#threads.set(instance, thread);
-    let reason = "";
     worker.on("message", (report: From) => this.#onReport(thread, report));
     worker.on("error", (error: unknown) => {
-      reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      thread.reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     });
-    worker.on("exit", (code) => this.#onExit(thread, reason || `its thread ended with code ${code}`));
+    worker.on("exit", (code) => this.#onExit(thread, thread.reason || `its thread ended with code ${code}`));
     return this.#send(thread, message);
   }
 
@@ -133,8 +139,13 @@ export class Supervisor<From extends Report> {
     const { waiter } = thread;
     thread.waiter = null;
     const error = this.#events.errorOf(report);
-    if (error) waiter?.reject(error);
-    else waiter?.resolve(report);
+    if (error) {
+      thread.reason = error.message;
+      waiter?.reject(error);
+    } else {
+      this.#events.onReport(thread.instance, report);
+      waiter?.resolve(report);
+    }
   }
 
   #onExit(thread: Thread<From>, reason: string): void {
@@ -148,6 +159,7 @@ export class Supervisor<From extends Report> {
   #onDeath(pool: Pool, instance: number, reason: string): void {
     pool.setState(instance, State.dead);
     pool.freeLeadOf(instance);
+    this.#events.onEnd(instance);
     let rowsLost = 0;
     for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
     pool.wakeAll();
