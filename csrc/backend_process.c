@@ -41,7 +41,8 @@ static int32_t find_inner(const tp_options *options, const tp_backend **inner) {
   *inner = tp_backend_find(name);
   if (*inner != NULL && *inner != &tp_backend_process) return check_keys(options, *inner);
   return tp_fail(TP_ERR_ARGUMENT,
-                 "cannot use option \"inner\": expected a backend of this build but Process, got \"%.80s\"", name);
+                 "cannot use option \"inner\": expected a backend of this build but Process, got \"%.80s\"",
+                 name);
 }
 
 /* The inner backend's options, as tp_model_open would be given them. */

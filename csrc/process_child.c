@@ -103,8 +103,8 @@ tp_answer tp_child_receive(tp_child *child, const tp_frame *asked, double deadli
   return TP_ANSWERED;
 }
 
-/* Takes the child's exit, waiting up to `limit_ms` for it: 1 when it is taken, 0 while the child lives, -1 when
- * somebody else took it. Only ever asks for this one process. */
+/* Takes the child's exit, waiting up to `limit_ms` for it: 1 when it is taken, 0 while the child lives, -1
+ * when somebody else took it. Only ever asks for this one process. */
 static int reap(pid_t pid, double limit_ms, int *how) {
   double deadline = tp_clock_ms() + limit_ms;
   for (;;) {

@@ -1,6 +1,6 @@
 /*
- * The child process of one instance, from the parent's side: starting it, asking it, ending it. A child is used
- * by one thread at a time, but for tp_child_interrupt.
+ * The child process of one instance, from the parent's side: starting it, asking it, ending it. A child is
+ * used by one thread at a time, but for tp_child_interrupt.
  */
 #ifndef TP_PROCESS_CHILD_H
 #define TP_PROCESS_CHILD_H
@@ -12,8 +12,8 @@
 
 /* What a child is started with; the same for all children of a model. */
 typedef struct tp_child_plan {
-  char *host;     /* path of the program */
-  char *options;  /* of the inner backend, as in tp_model_open */
+  char *host;    /* path of the program */
+  char *options; /* of the inner backend, as in tp_model_open */
   uint32_t options_bytes;
   int model_file; /* the model's bytes; -1: its path is among the options */
   char *packed;   /* what the first child said of the model (tp_wire_pack_info); NULL before */
@@ -44,8 +44,8 @@ typedef struct tp_reply {
 /* Sets the last error to what the reply says, and returns its status, which is not TP_OK. */
 int32_t tp_reply_fail(const tp_reply *reply);
 
-/* Starts the program and asks it to open the model, without waiting for it. Errors: LIBRARY (the program cannot
- * be started), MEMORY. */
+/* Starts the program and asks it to open the model, without waiting for it. Errors: LIBRARY (the program
+ * cannot be started), MEMORY. */
 int32_t tp_child_start(tp_child *child, const tp_child_plan *plan, int shared_file);
 
 /* Sends a question; errors as TP_ANSWERED (it was sent), TP_UNREACHED or TP_GONE. */
@@ -58,8 +58,8 @@ bool tp_child_alive(const tp_child *child);
 
 /* Lets the child end by itself, for a while; then it is killed. */
 void tp_child_end(tp_child *child);
-/* Ends the child now, and says in `why` how it ended, or that it was ended by us; with what it wrote to stderr
- * if it was still loading. */
+/* Ends the child now, and says in `why` how it ended, or that it was ended by us; with what it wrote to
+ * stderr if it was still loading. */
 void tp_child_lose(tp_child *child, tp_text *why);
 
 #endif

@@ -79,10 +79,11 @@ static void sleep_until(double ms) {
 }
 
 int32_t tp_process_hopeless(const tp_process *x) {
-  return tp_fail(TP_ERR_DEAD,
-                 "the instance is given up: %d child processes in a row ended without an answer, the last one: "
-                 "%s",
-                 DEATH_LIMIT, x->last_end);
+  return tp_fail(
+      TP_ERR_DEAD,
+      "the instance is given up: %d child processes in a row ended without an answer, the last one: "
+      "%s",
+      DEATH_LIMIT, x->last_end);
 }
 
 int32_t tp_process_ready(tp_process *x) {

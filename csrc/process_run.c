@@ -65,7 +65,8 @@ static tp_answer ask(tp_process *x, tp_reply *reply) {
   tp_answer answer = tp_child_send(&x->seat.child, &frame, NULL);
   double timeout_ms = x->model->run_timeout_ms;
   if (answer == TP_ANSWERED) {
-    answer = tp_child_receive(&x->seat.child, &frame, timeout_ms > 0 ? tp_clock_ms() + timeout_ms : -1, reply);
+    answer =
+        tp_child_receive(&x->seat.child, &frame, timeout_ms > 0 ? tp_clock_ms() + timeout_ms : -1, reply);
   }
   set_running(x, false);
   return answer;
@@ -88,7 +89,8 @@ static int32_t take_output(tp_process *x, uint32_t k, tp_native_output *output) 
                told.offset <= x->native.bytes - told.bytes;
   uint64_t bytes = 0;
   for (int32_t d = 0; sound && d < told.rank; d++) sound = told.dims[d] >= 0;
-  sound = sound && tp_item_bytes(x->info->tensors[k].dtype, told.rank, told.dims, &bytes) && bytes == told.bytes;
+  sound =
+      sound && tp_item_bytes(x->info->tensors[k].dtype, told.rank, told.dims, &bytes) && bytes == told.bytes;
   if (!sound) return TP_ERR_INTERNAL;
   uint8_t *copy = tp_alloc_staging((size_t)bytes);
   if (copy == NULL) return TP_ERR_MEMORY;

@@ -14,10 +14,10 @@ typedef struct tp_process {
   tp_region call_region, native;
   tp_region regions[TP_MAX_TENSORS];
 
-  bool opened, created;   /* what the child in the seat has done already */
-  uint32_t deaths;        /* since the last answered run */
-  double not_before_ms;   /* when the next child may be started */
-  char last_end[1024];    /* how the last child ended */
+  bool opened, created; /* what the child in the seat has done already */
+  uint32_t deaths;      /* since the last answered run */
+  double not_before_ms; /* when the next child may be started */
+  char last_end[1024];  /* how the last child ended */
 
   uint32_t sequence;
   /* Of all below, and of the seat's child towards who interrupts. */

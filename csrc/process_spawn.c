@@ -40,6 +40,8 @@ static int above(int fd, int *failed) {
   return copy;
 }
 
+static bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
 /* The descriptors that the child gets, by their numbers there, and our ends. Returns 0 or an errno value. */
 static int make_ends(int shared_file, int model_file, tp_child *child, int ends[CHILD_ENDS]) {
   int work[2] = {-1, -1}, control[2] = {-1, -1}, failed = 0;
@@ -53,12 +55,13 @@ static int make_ends(int shared_file, int model_file, tp_child *child, int ends[
   if (child->errors < 0 && failed == 0) failed = errno;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   ends[STDIN_FILENO] = above(null, &failed);
+  /* Ours may be closed, and are marked close-on-exec by some runtimes. */
+  ends[STDOUT_FILENO] = above(is_open(STDOUT_FILENO) ? STDOUT_FILENO : null, &failed);
+  ends[TP_HOST_STDERR] = above(is_open(STDERR_FILENO) ? STDERR_FILENO : null, &failed);
   ends[STDERR_FILENO] = above(child->errors, &failed);
   ends[TP_HOST_WORK] = above(work[1], &failed);
   ends[TP_HOST_CONTROL] = above(control[1], &failed);
   ends[TP_HOST_SHARED] = above(shared_file, &failed);
-  /* Our own stderr may be closed. */
-  ends[TP_HOST_STDERR] = above(fcntl(STDERR_FILENO, F_GETFD) >= 0 ? STDERR_FILENO : null, &failed);
   if (model_file >= 0) ends[TP_HOST_MODEL] = above(model_file, &failed);
   if (null >= 0) close(null);
   if (work[1] >= 0) close(work[1]);

@@ -1,11 +1,12 @@
 /*
- * What the two sides of Process[X] say to each other. The parent (process_child.c, process_instance.c) and its
- * child (host/serve.c) are built from the same sources, so a message is a C struct; the first one carries the
- * version, and another version is refused.
+ * What the two sides of Process[X] say to each other. The parent (process_child.c, process_instance.c) and
+ * its child (host/serve.c) are built from the same sources, so a message is a C struct; the first one carries
+ * the version, and another version is refused.
  *
- * Two socket pairs. `work` carries one question at a time and its answer. `control` carries what must be heard
- * while the child computes: a request to end the run early, and, by its end of file, the parent's death.
- * Rows do not travel here: they lie in the shared mapping (process_shared.h), and a run is one frame each way.
+ * Two socket pairs. `work` carries one question at a time and its answer. `control` carries what must be
+ * heard while the child computes: a request to end the run early, and, by its end of file, the parent's
+ * death. Rows do not travel here: they lie in the shared mapping (process_shared.h), and a run is one frame
+ * each way.
  */
 #ifndef TP_PROCESS_WIRE_H
 #define TP_PROCESS_WIRE_H
@@ -19,18 +20,19 @@
 #define TP_HOST_STDERR 6 /* where its stderr goes once the model is loaded */
 #define TP_HOST_MODEL 7  /* the model's bytes, when they were given */
 
-/* Kinds of frames: the first three are asked and answered on `work`, the last goes to the child on `control`. */
+/* Kinds of frames: the first three are asked and answered on `work`, the last goes out on `control`. */
 enum { TP_WIRE_OPEN = 1, TP_WIRE_CREATE, TP_WIRE_RUN, TP_WIRE_INTERRUPT };
 
-/* A frame's head; `bytes` of payload follow. An answer has the question's kind and sequence; its payload is the
- * error's text, or what was asked for. */
+/* A frame's head; `bytes` of payload follow. An answer has the question's kind and sequence; its payload is
+ * the error's text, or what was asked for. */
 typedef struct tp_frame {
   uint32_t kind, sequence;
   int32_t status;
   uint32_t bytes;
 } tp_frame;
 
-/* Payload of TP_WIRE_OPEN; the options' text follows, as in tp_model_open. Answered with tp_wire_pack_info. */
+/* Payload of TP_WIRE_OPEN; the options' text follows, as in tp_model_open. Answered with
+ * tp_wire_pack_info. */
 typedef struct tp_open_message {
   char version[32];
   uint64_t layout; /* tp_wire_layout() */
@@ -83,8 +85,8 @@ int tp_wire_send(int fd, const tp_frame *frame, const void *payload);
 /* Sends a frame without a payload if there is room for it at once. */
 void tp_wire_notify(int fd, const tp_frame *frame);
 
-/* Fills `to`: 0, ENODATA when the other side is gone, ECONNRESET when it went without having read what was sent
- * last, ETIMEDOUT at `deadline_ms` of tp_clock_ms (below 0: never), or another errno value. */
+/* Fills `to`: 0, ENODATA when the other side is gone, ECONNRESET when it went without having read what was
+ * sent last, ETIMEDOUT at `deadline_ms` of tp_clock_ms (below 0: never), or another errno value. */
 int tp_wire_receive(int fd, void *to, size_t bytes, double deadline_ms);
 
 /* A model's description as one piece of memory, which the caller frees; NULL when memory ran out. */

@@ -64,7 +64,8 @@ static int32_t native_bytes(const tp_host *host, uint32_t k, uint64_t *bytes) {
                      (long long)output->dims[d]);
     }
   }
-  if (tp_item_bytes(spec->dtype, output->rank, output->dims, bytes) && *bytes <= INT64_MAX / TP_MAX_TENSORS / 2)
+  if (tp_item_bytes(spec->dtype, output->rank, output->dims, bytes) &&
+      *bytes <= INT64_MAX / TP_MAX_TENSORS / 2)
     return TP_OK;
   return tp_fail(TP_ERR_SPLIT, "cannot split output \"%.200s\": its items are too large", spec->name);
 }

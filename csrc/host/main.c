@@ -1,6 +1,6 @@
 /*
- * trtpipe-host: the program that runs what must not take its user's process with it. What it does is named by its
- * first argument; it is started by the library, and tells a person who starts it so.
+ * trtpipe-host: the program that runs what must not take its user's process with it. What it does is named by
+ * its first argument; it is started by the library, and tells a person who starts it so.
  */
 #include <stdio.h>
 #include <string.h>

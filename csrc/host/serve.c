@@ -1,8 +1,8 @@
 /*
- * The child's side of Process[X]: opens a model, makes its instance, and runs what the parent asks for. The main
- * thread answers questions, one at a time. A second thread listens on the control socket, because the main one
- * may be deep inside an engine: it passes a request to stop on to the engine, and ends the process when its
- * parent is gone.
+ * The child's side of Process[X]: opens a model, makes its instance, and runs what the parent asks for. The
+ * main thread answers questions, one at a time. A second thread listens on the control socket, because the
+ * main one may be deep inside an engine: it passes a request to stop on to the engine, and ends the process
+ * when its parent is gone.
  */
 #define _GNU_SOURCE /* close_range's number, prctl */
 #include "serve.h"
@@ -33,8 +33,8 @@ static bool tie_to_parent(const char *parent) {
   return getppid() == (pid_t)strtol(parent, NULL, 10);
 }
 
-/* Signals that a terminal or a service manager sends to all processes of a group are the parent's business: it
- * may want to finish what runs. */
+/* Signals that a terminal or a service manager sends to all processes of a group are the parent's business:
+ * it may want to finish what runs. */
 static void ignore_group_signals(void) {
   static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
@@ -43,8 +43,8 @@ static void ignore_group_signals(void) {
   }
 }
 
-/* Programs that an engine starts get none of our descriptors, and we keep none that the parent's process forgot
- * to close. */
+/* Programs that an engine starts get none of our descriptors, and we keep none that the parent's process
+ * forgot to close. */
 static void close_others(void) {
 #ifdef SYS_close_range
   syscall(SYS_close_range, (unsigned)TP_HOST_MODEL + 1, ~0u, 0u);
@@ -93,12 +93,14 @@ static int32_t map_model(bool given, const void **model, uint64_t *bytes) {
 static int32_t open_model(const tp_open_message *message, const tp_options *options, tp_host *host) {
   if (strncmp(message->version, TRTPIPE_VERSION, sizeof message->version) != 0 ||
       message->layout != tp_wire_layout()) {
-    return tp_fail(TP_ERR_LIBRARY, "the host program is trtpipe %s, the library is trtpipe %.31s", TRTPIPE_VERSION,
-                   message->version);
+    return tp_fail(TP_ERR_LIBRARY, "the host program is trtpipe %s, the library is trtpipe %.31s",
+                   TRTPIPE_VERSION, message->version);
   }
   const char *name = tp_options_get(options, "backend");
   host->backend = name != NULL ? tp_backend_find(name) : NULL;
-  if (host->backend == NULL) return tp_fail(TP_ERR_LIBRARY, "the host program has no backend \"%.80s\"", name);
+  if (host->backend == NULL) {
+    return tp_fail(TP_ERR_LIBRARY, "the host program has no backend \"%.80s\"", name != NULL ? name : "");
+  }
   const void *model;
   uint64_t bytes;
   int32_t status = map_model(message->has_model != 0, &model, &bytes);
@@ -120,7 +122,8 @@ static bool serve_open(const tp_frame *question, tp_host *host) {
   tp_open_message *message = question->bytes >= sizeof *message ? read_payload(question) : NULL;
   if (message == NULL) return false;
   tp_options options;
-  int32_t status = tp_options_parse((const char *)(message + 1), question->bytes - (uint32_t)sizeof *message, &options);
+  int32_t status =
+      tp_options_parse((const char *)(message + 1), question->bytes - (uint32_t)sizeof *message, &options);
   if (status == TP_OK) {
     status = open_model(message, &options, host);
     tp_options_free(&options);

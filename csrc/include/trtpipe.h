@@ -171,7 +171,8 @@ int32_t tp_describe(char *text, uint32_t cap);
  *   model_out      the handle
  * Errors: ARGUMENT, LIBRARY, OPEN, PARSE, UNSUPPORTED, MEMORY. Any thread. With Process, LIBRARY also means
  * that the program cannot be started, and PARSE that it died while it loaded the model. A child process ends
- * with the thread that started it: the one that opened the model, created the instance, or ran it last.
+ * with the thread that started it (which opened the model, created the instance, or ran a batch); then, or
+ * when it died otherwise, the next run starts another, for which relative paths mean what they mean then.
  */
 int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t model_bytes,
                       uint32_t *model_out);
@@ -228,8 +229,8 @@ int32_t tp_instance_bind_batch(uint32_t instance, void *block, uint64_t block_by
  * Blocks until the batch is done. On failure the slots' outputs are undefined and there is no result handle;
  * after TP_ERR_ROWS the rows whose status is TP_OK have their outputs, as far as they fit into the slots.
  * Errors: HANDLE, BUSY, ARGUMENT (rows, channel, slot or dims out of range: nothing ran), MEMORY, EXECUTION,
- * ROWS, SPLIT, DEVICE, INTERRUPTED; with Process also LOST and DEAD, and never DEVICE: a process whose device is
- * lost is replaced. Instance thread.
+ * ROWS, SPLIT, DEVICE, INTERRUPTED; with Process also LOST and DEAD, and never DEVICE: a process whose device
+ * is lost is replaced. Instance thread.
  */
 int32_t tp_instance_run(uint32_t instance, uint32_t rows);
 

@@ -49,7 +49,8 @@ static int32_t native(void) { return use_model("backend=Identity;shape=4", NULL,
 static int32_t open_dims(void) { return use_model("backend=Identity;shape=-1", NULL, 0, 4, 4); }
 static int32_t in_child(const char *more, uint64_t room) {
   char options[1024];
-  snprintf(options, sizeof options, "backend=Process;inner=Identity;host=%s;%s", getenv("TRTPIPE_HOST"), more);
+  snprintf(options, sizeof options, "backend=Process;inner=Identity;host=%s;%s", getenv("TRTPIPE_HOST"),
+           more);
   return use_model(options, NULL, 0, room, 4);
 }
 static int32_t process(void) { return in_child("shape=4", 16); }

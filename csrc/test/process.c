@@ -105,7 +105,8 @@ static void options(void) {
   CHECK_FAILS(TP_ERR_ARGUMENT, "got \"Other\"", open_process("Other", NULL, 0, &model));
   CHECK_FAILS(TP_ERR_ARGUMENT, "Process knows backend, inner, host, run_timeout, dtype, shape",
               open_process("Identity;threads=2", NULL, 0, &model));
-  CHECK_FAILS(TP_ERR_ARGUMENT, "expected a number from 0", open_process("Identity;run_timeout=-1", NULL, 0, &model));
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected a number from 0",
+              open_process("Identity;run_timeout=-1", NULL, 0, &model));
   /* What the inner backend refuses is told in its own words. */
   CHECK_FAILS(TP_ERR_ARGUMENT, "cannot use option \"shape\": expected up to",
               open_process("Identity;shape=axb", NULL, 0, &model));
@@ -114,7 +115,8 @@ static void options(void) {
   /* A program that knows nothing of us: how it ended is told, or what it said. */
   CHECK_FAILS(TP_ERR_PARSE, "it ended with exit code 1",
               open_model("backend=Process;inner=Identity;host=/bin/false", NULL, 0, &model));
-  CHECK_FAILS(TP_ERR_PARSE, "it said: ", open_model("backend=Process;inner=Identity;host=/bin/cat", NULL, 0, &model));
+  CHECK_FAILS(TP_ERR_PARSE,
+              "it said: ", open_model("backend=Process;inner=Identity;host=/bin/cat", NULL, 0, &model));
   CHECK_EQUAL(TP_OK, open_process("Identity;shape=3", NULL, 0, &model));
   CHECK(tp_model_describe(model, text, sizeof text) > 0);
   CHECK(strstr(text, "\"backend\":\"Process\"") != NULL && strstr(text, "\"shape\":[3]") != NULL);
@@ -138,7 +140,8 @@ static void errors(void) {
   CHECK_EQUAL(0, child_count(NULL));
 }
 
-/* A model given as bytes, for its first process and for a second one; both outputs, one of them of open size. */
+/* A model given as bytes, for its first process and for a second one; both outputs, one of them of open
+ * size. */
 static void onnx(void) {
   onnx_writer w = {0};
   INPUT("x", -1, -1);

@@ -18,9 +18,11 @@ static void crashes(void) {
   loses(&f, TP_FAULT_SEGV, 0, "that ran the batch ended: it was ended by signal 11");
   loses(&f, TP_FAULT_ABORT, 0, "it was ended by signal 6");
   loses(&f, TP_FAULT_EXIT, 7, "it ended with exit code 7");
-  loses(&f, TP_FAULT_DEVICE_LOST, 0, "the device is lost: a row said so; the child process that used the device");
+  loses(&f, TP_FAULT_DEVICE_LOST, 0,
+        "the device is lost: a row said so; the child process that used the device");
   /* A row's own status may say it, too. */
-  loses(&f, TP_FAULT_FAIL_ROW, 12, "row 1 fails: it says so; the child process that used the device is replaced");
+  loses(&f, TP_FAULT_FAIL_ROW, 12,
+        "row 1 fails: it says so; the child process that used the device is replaced");
   finish_process(&f);
 }
 
@@ -79,7 +81,8 @@ static void hangs(void) {
   finish_process(&f);
 }
 
-/* Five deaths without an answer between them: the instance says so from then on, and starts no other process. */
+/* Five deaths without an answer between them: the instance says so from then on, and starts no other
+ * process. */
 static void hopeless(void) {
   fixture f = start_fault("");
   double before = tp_clock_ms();
@@ -87,7 +90,8 @@ static void hopeless(void) {
   /* 0, 20, 40 and 80 ms of patience. */
   CHECK(tp_clock_ms() - before >= 140);
   for (int i = 0; i < 3; i++) {
-    CHECK_FAILS(TP_ERR_DEAD, "5 child processes in a row ended without an answer, the last one: it was ended by",
+    CHECK_FAILS(TP_ERR_DEAD,
+                "5 child processes in a row ended without an answer, the last one: it was ended by",
                 ask(&f, TP_FAULT_NONE, 0));
   }
   CHECK_EQUAL(0, child_count(NULL));

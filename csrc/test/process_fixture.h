@@ -78,8 +78,8 @@ static inline int descriptor_count(void) {
 
 /*
  * Has the sanitizers of child processes write what they find into this folder, and not wait a second at their
- * end. With `deaths`, children die as they would without a sanitizer, which sees in a signal or an exit() a fault
- * of ours.
+ * end. With `deaths`, children die as they would without a sanitizer, which sees in a signal or an exit() a
+ * fault of ours.
  */
 static inline void watch_children(char folder[32], int deaths) {
   snprintf(folder, 32, "/tmp/trtpipe-children-XXXXXX");

@@ -190,7 +190,8 @@ export class Owner {
       minRows: loaded.spec.minRows,
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
-      warmUp: config.warmUp,
+      // A replacement finds callers' rows in the slots, and must not write to them before it has taken them.
+      warmUp: this.#caller === null ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
     };

@@ -25,7 +25,7 @@ export interface SupervisorEvents<From extends Report> {
   startMessage(instance: number): unknown;
   /** A thread said that it could not start. */
   errorOf(report: From): Error | null;
-  /** A thread said something that is no error. */
+  /** A thread said something. */
   onReport(instance: number, report: From): void;
   /** An instance's thread is gone, without having given back what it had. */
   onEnd(instance: number): void;
@@ -42,7 +42,7 @@ interface Thread<From> {
   waiter: { resolve: (report: From) => void; reject: (error: Error) => void } | null;
   /** It said that it ended on purpose. */
   closed: boolean;
-  /** What it said of itself before it ended. */
+  /** Why it ends, as far as it said so itself. */
   reason: string;
   exited: Promise<void>;
 }
@@ -136,16 +136,13 @@ export class Supervisor<From extends Report> {
       thread.closed = true;
       return;
     }
+    this.#events.onReport(thread.instance, report);
     const { waiter } = thread;
     thread.waiter = null;
     const error = this.#events.errorOf(report);
-    if (error) {
-      thread.reason = error.message;
-      waiter?.reject(error);
-    } else {
-      this.#events.onReport(thread.instance, report);
-      waiter?.resolve(report);
-    }
+    if (error) thread.reason = error.message;
+    if (error) waiter?.reject(error);
+    else waiter?.resolve(report);
   }
 
   #onExit(thread: Thread<From>, reason: string): void {
