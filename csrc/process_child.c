@@ -3,15 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
+#include "process_reap.h"
 #include "process_spawn.h"
 #include "status.h"
 
@@ -103,27 +102,6 @@ tp_answer tp_child_receive(tp_child *child, const tp_frame *asked, double deadli
   return TP_ANSWERED;
 }
 
-/* Takes the child's exit, waiting up to `limit_ms` for it: 1 when it is taken, 0 while the child lives, -1
- * when somebody else took it. Only ever asks for this one process. */
-static int reap(pid_t pid, double limit_ms, int *how) {
-  double deadline = tp_clock_ms() + limit_ms;
-  for (;;) {
-    pid_t reaped = waitpid(pid, how, WNOHANG);
-    if (reaped == pid) return 1;
-    if (reaped < 0 && errno != EINTR) return -1;
-    if (tp_clock_ms() >= deadline) return 0;
-    struct timespec pause = {0, 200000};
-    nanosleep(&pause, NULL);
-  }
-}
-
-/* Kills the child and takes its exit. Only for a child that has not been taken: its number is its own until
- * then. */
-static void kill_and_reap(pid_t pid) {
-  kill(pid, SIGKILL);
-  while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {}
-}
-
 void tp_child_end(tp_child *child) {
   if (child->pid == 0) return;
   /* End of file on `work` asks it to leave; that on `control`, from its side, says that it has. */
@@ -131,7 +109,7 @@ void tp_child_end(tp_child *child) {
   char none;
   tp_wire_receive(child->control, &none, 1, tp_clock_ms() + LEAVE_MS);
   int how = 0;
-  if (reap(child->pid, 20, &how) == 0) kill_and_reap(child->pid);
+  if (tp_reap(child->pid, 20, &how) == 0) tp_kill(child->pid);
   close_all(child);
   *child = (tp_child){0};
 }
@@ -166,11 +144,11 @@ bool tp_child_alive(const tp_child *child) {
 void tp_child_lose(tp_child *child, tp_text *why) {
   if (child->pid == 0) return;
   int how = 0;
-  int reaped = reap(child->pid, tp_child_alive(child) ? 0 : REAP_MS, &how);
+  int reaped = tp_reap(child->pid, tp_child_alive(child) ? 0 : REAP_MS, &how);
   if (reaped == 1) {
     tell_end(how, why);
   } else if (reaped == 0) {
-    kill_and_reap(child->pid);
+    tp_kill(child->pid);
     tp_text_add(why, "it was killed");
   } else {
     tp_text_add(why, "it ended, and somebody else asked how");

@@ -45,6 +45,9 @@ static bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 /* The descriptors that the child gets, by their numbers there, and our ends. Returns 0 or an errno value. */
 static int make_ends(int shared_file, int model_file, tp_child *child, int ends[CHILD_ENDS]) {
   int work[2] = {-1, -1}, control[2] = {-1, -1}, failed = 0;
+  /* Ours may be closed, and their numbers must not go to what is opened here. Some runtimes mark them
+     close-on-exec. */
+  bool has_stdout = is_open(STDOUT_FILENO), has_stderr = is_open(STDERR_FILENO);
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, work) != 0 ||
       socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control) != 0) {
     failed = errno;
@@ -55,9 +58,8 @@ static int make_ends(int shared_file, int model_file, tp_child *child, int ends[
   if (child->errors < 0 && failed == 0) failed = errno;
   int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   ends[STDIN_FILENO] = above(null, &failed);
-  /* Ours may be closed, and are marked close-on-exec by some runtimes. */
-  ends[STDOUT_FILENO] = above(is_open(STDOUT_FILENO) ? STDOUT_FILENO : null, &failed);
-  ends[TP_HOST_STDERR] = above(is_open(STDERR_FILENO) ? STDERR_FILENO : null, &failed);
+  ends[STDOUT_FILENO] = above(has_stdout ? STDOUT_FILENO : null, &failed);
+  ends[TP_HOST_STDERR] = above(has_stderr ? STDERR_FILENO : null, &failed);
   ends[STDERR_FILENO] = above(child->errors, &failed);
   ends[TP_HOST_WORK] = above(work[1], &failed);
   ends[TP_HOST_CONTROL] = above(control[1], &failed);
