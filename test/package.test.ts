@@ -47,7 +47,7 @@ it.each(["index.js", "worker.js"])("has all it needs in %s, but for the runtime'
   expect(imported.filter((from) => !from.startsWith("node:"))).toEqual([]);
 });
 
-it("packs the code, its types, the C library, its host program and its header, and no sources or tests", () => {
+it("packs the code, its types, the C library, host program and header, and no sources or tests", () => {
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith(".js") ? ["node", [npm]] : ["npm", []];
   const args = [...first, "pack", "--dry-run", "--json", "--ignore-scripts"];
