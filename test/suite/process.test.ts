@@ -10,6 +10,7 @@ import { loadNative } from "../../src/native/load.ts";
 import { runChild } from "../support/child.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { hostProcesses, isAlive } from "../support/host-processes.ts";
+import { makeChannel } from "../support/memory.ts";
 import { affineModel, eightfoldModel, perceptronModel } from "../support/models.ts";
 import { opener, rejection, sleep, within } from "../support/pipes.ts";
 
@@ -249,12 +250,14 @@ describe("what is left behind", () => {
 
   it("after an instance thread that was ended: nothing of its own", async () => {
     const workerUrl = new URL("../support/dying-worker.mjs", import.meta.url);
-    const models = await open({ backend: "Process[(shape=3)Identity]", workerUrl });
+    process.env.TEST_SLOT_WORD = String(makeChannel({ slots: 16 }).layout.word);
+    const models = await open({ backend: "Process[(shape=1)Identity]", max: 1, max_queue: 16, workerUrl });
     const [pid] = hostProcesses();
     // What makes the thread end: see dying-worker-hooks.mjs.
-    await rejection(models({ data: Float32Array.of(-103, 0, 0) }));
+    await rejection(models({ data: Float32Array.of(-103) }));
     await until("the thread is replaced", () => models.stats().instanceRestarts === 1);
-    expect(await ask(models, 5)).toBe(5);
+    const { result } = await within(models({ data: Float32Array.of(5) }), "the answer");
+    expect((result as Tensor).data).toEqual(Float32Array.of(5));
     await until("its process is gone", () => !hostProcesses().includes(pid));
     expect(hostProcesses()).toHaveLength(1);
   });
