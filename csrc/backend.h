@@ -64,7 +64,7 @@ typedef struct tp_run {
 
 typedef struct tp_backend {
   const char *name;
-  const tp_option_key *keys; /* that `open` knows, `backend` included */
+  const tp_option_key *keys; /* that `open` knows, `backend` included; NULL: `open` checks them itself */
   /* A tensor of fewer bytes than this is copied to staging memory even where it could be used in place. */
   uint64_t in_place_bytes;
 
@@ -76,9 +76,12 @@ typedef struct tp_backend {
 
   /* Makes an instance for runs of up to `capacity` rows (padding included). Instance thread. */
   int32_t (*instance_create)(void *model, const tp_model_info *info, uint32_t capacity, void **state);
-  /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY or DEVICE. After TP_OK and TP_ERR_ROWS every output
-     without `data` is in `native`, and its owner is released by the caller; after any other status there is
-     none. Instance thread. */
+  /* Memory for the staged tensor k of this instance, at least `bytes`; its old contents are lost. NULL, with
+     the last error set, when there is none. NULL here: the exports take it themselves. Instance thread. */
+  uint8_t *(*stage)(void *instance, uint32_t k, uint64_t bytes);
+  /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY, DEVICE, LOST or DEAD. After TP_OK and TP_ERR_ROWS
+     every output without `data` is in `native`, and its owner is released by the caller; after any other
+     status there is none. Instance thread. */
   int32_t (*run)(void *instance, tp_run *run);
   /* Frees an instance that does not run. Instance thread. */
   void (*destroy)(void *instance);
@@ -100,6 +103,7 @@ const tp_backend *tp_backend_at(size_t index);
 extern const tp_backend tp_backend_identity;
 extern const tp_backend tp_backend_onnx;
 extern const tp_backend tp_backend_tensorrt;
+extern const tp_backend tp_backend_process;
 #ifdef TRTPIPE_FAULT
 extern const tp_backend tp_backend_fault;
 #endif

@@ -31,15 +31,21 @@ int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
   if (bytes > SIZE_MAX / 2) {
     return tp_fail(TP_ERR_MEMORY, "cannot get %llu bytes of memory for a batch", (unsigned long long)bytes);
   }
-  tp_free(instance->staging[k]);
-  instance->staging[k] = tp_alloc_staging((size_t)bytes);
+  const tp_backend *backend = instance->model->backend;
+  if (backend->stage != NULL) {
+    instance->staging[k] = backend->stage(instance->state, k, bytes);
+  } else {
+    tp_free(instance->staging[k]);
+    instance->staging[k] = tp_alloc_staging((size_t)bytes);
+  }
   instance->staging_bytes[k] = instance->staging[k] != NULL ? bytes : 0;
   return instance->staging[k] != NULL ? TP_OK : TP_ERR_MEMORY;
 }
 
 static void free_instance(tp_instance *x) {
-  if (x->state != NULL) x->model->backend->destroy(x->state);
-  for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
+  const tp_backend *backend = x->model->backend;
+  if (x->state != NULL) backend->destroy(x->state);
+  for (uint32_t k = 0; backend->stage == NULL && k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
   tp_free(x->places);
   tp_free(x->row_status);
   tp_model_release(x->model);
@@ -80,7 +86,8 @@ static int32_t prepare(tp_instance *x) {
   x->row_status = tp_alloc(x->max_rows * sizeof *x->row_status);
   if (x->places == NULL || x->row_status == NULL) return TP_ERR_MEMORY;
   x->run.row_status = x->row_status;
-  for (uint32_t k = 0; k < info->inputs + info->outputs; k++) {
+  int32_t status = x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
+  for (uint32_t k = 0; status == TP_OK && k < info->inputs + info->outputs; k++) {
     const tp_tensor_spec *spec = &info->tensors[k];
     x->run.rank[k] = spec->rank;
     memcpy(x->run.dims[k], spec->dims, sizeof spec->dims);
@@ -88,10 +95,9 @@ static int32_t prepare(tp_instance *x) {
     x->run.item_bytes[k] = spec->item_bytes;
     uint64_t bytes;
     if (!tp_multiply(spec->item_bytes, x->capacity, &bytes)) bytes = UINT64_MAX;
-    int32_t status = tp_instance_stage(x, k, bytes);
-    if (status != TP_OK) return status;
+    status = tp_instance_stage(x, k, bytes);
   }
-  return x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
+  return status;
 }
 
 static int32_t create(tp_model *model, uint32_t max_rows, uint32_t min_rows, uint32_t *instance_out) {

@@ -75,7 +75,8 @@ export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
 export type FromInstance =
   | LoadedMessage
-  | { kind: "ready" }
+  /** It serves from here on; `handle` is its instance in the C library, for whoever outlives the thread. */
+  | { kind: "ready"; handle: number }
   /** The loop ended because the pipe closed; everything native was given back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

@@ -31,17 +31,20 @@ function start(message: StartMessage): void {
     throw error;
   }
   pool.setState(message.instance, State.idle);
-  report({ kind: "ready" });
-  serve({
-    pool,
-    channels,
-    me: message.instance,
-    limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
-    spinUs: message.spinUs,
-    nowMs: threadClock(native),
-    execute: engine.execute,
-  });
-  engine.destroy();
+  report({ kind: "ready", handle: engine.handle });
+  try {
+    serve({
+      pool,
+      channels,
+      me: message.instance,
+      limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
+      spinUs: message.spinUs,
+      nowMs: threadClock(native),
+      execute: engine.execute,
+    });
+  } finally {
+    engine.destroy();
+  }
   leave();
 }
 

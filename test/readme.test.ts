@@ -59,6 +59,7 @@ const printed: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   "Calling from Workers": [/\b1, +2, +3\b/],
   Errors: [/did you mean OnnxTensor\?[^]*a multiple of 3 elements[^]*^true$/m],
+  "Child processes": [/^Process\[OnnxTensor\] 1$/m],
   "What a pipe tells": [/^OnnxTensor .*\bONNX Runtime\b/m],
 };
 

@@ -1,9 +1,11 @@
 /** The options with which the C library opens a model. */
 
-import type { BackendName } from "../backends/resolve.ts";
+import { resolve } from "node:path";
+import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
+import { environment } from "../native/locate.ts";
 import type { EngineOptions } from "../protocol.ts";
 import type { ParsedConfig } from "./config.ts";
-import { parseDims, refuse } from "./config-values.ts";
+import { parseDims, readInteger, refuse } from "./config-values.ts";
 import { dtypeOfNumber, dtypes, isDtype, names } from "./dtype.ts";
 import { MAX_RANK } from "../native/abi.ts";
 
@@ -17,6 +19,31 @@ export function engineOptions(config: ParsedConfig, backend: BackendName): Engin
   if (typeof config.model === "string") options.push(["path", config.model]);
   if (backend !== "OnnxTensor") return options;
   options.push(["threads", String(config.intraOpThreads)], ["session", config.session]);
+  return options;
+}
+
+const RUN_TIMEOUT_MS_MAX = 86_400_000;
+
+/**
+ * The same for child processes that run the backend. Later ones may be started after the program has changed
+ * its folder, so paths are made whole; what has no `/` is looked for by the system's loader.
+ */
+export function processOptions(args: Readonly<ProcessArguments>, inner: EngineOptions): EngineOptions {
+  const [[, backend], ...others] = inner;
+  const options: [string, string][] = [
+    ["backend", "Process"],
+    ["inner", backend],
+  ];
+  const host = args.host ?? environment("TRTPIPE_HOST");
+  if (host) options.push(["host", resolve(host)]);
+  if (args.run_timeout !== undefined) {
+    const field = "backend argument run_timeout";
+    options.push(["run_timeout", String(readInteger(field, args.run_timeout, 0, RUN_TIMEOUT_MS_MAX))]);
+  }
+  for (const [key, value] of others) {
+    const isPath = key === "path" || (key === "onnxruntime" && value.includes("/"));
+    options.push([key, isPath ? resolve(value) : value]);
+  }
   return options;
 }
 

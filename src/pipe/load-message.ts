@@ -7,7 +7,7 @@ import { environment } from "../native/locate.ts";
 import type { EngineCandidate, LoadMessage } from "../protocol.ts";
 import type { BackendName } from "../backends/resolve.ts";
 import type { ParsedConfig } from "./config.ts";
-import { engineOptions } from "./engine-options.ts";
+import { engineOptions, processOptions } from "./engine-options.ts";
 
 /** In order of preference, when the configuration names none. */
 const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
@@ -22,7 +22,8 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
     if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
-    return { backend: name, options };
+    if (backend === null || backend.process === null) return { backend: name, options };
+    return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
   });
   return {
     kind: "load",

@@ -9,6 +9,7 @@ import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
@@ -36,6 +37,8 @@ export class Owner {
   readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
+  /** Handle of each instance in the C library, while its thread has it. */
+  readonly #handles = new Map<number, number>();
   /** Handle of the loaded model, 0 before and after. */
   #model = 0;
   #caller: Caller | null = null;
@@ -55,6 +58,10 @@ export class Owner {
     this.#supervisor = new Supervisor(url, {
       startMessage: (instance) => this.#startMessage(this.loaded, instance),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
+      onReport: (instance, report) => {
+        if (report.kind === "ready") this.#handles.set(instance, report.handle);
+      },
+      onEnd: (instance) => this.#destroy(instance),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
         const fields = { instance, reason, rowsLost, backoffMs };
         this.#log("warn", `Instance ${instance} died (${reason}) and is replaced in ${backoffMs} ms`, fields);
@@ -136,6 +143,19 @@ export class Owner {
     this.#letGo();
   }
 
+  /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
+  #destroy(instance: number): void {
+    const handle = this.#handles.get(instance);
+    if (handle === undefined) return;
+    this.#handles.delete(instance);
+    try {
+      this.#native.destroyInstance(handle);
+    } catch (error) {
+      // It did so itself, or a call of its is still running, which keeps the instance for good.
+      if (!(error instanceof NativeError)) throw error;
+    }
+  }
+
   /** Gives the native handles back, once. */
   #letGo(): void {
     if (this.#watching) this.#native.threadUnwatch(this.watch);
@@ -178,7 +198,8 @@ export class Owner {
       minRows: loaded.spec.minRows,
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
-      warmUp: config.warmUp,
+      // A replacement finds callers' rows in the slots, and must not write to them before it has taken them.
+      warmUp: this.#caller === null ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
     };

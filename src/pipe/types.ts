@@ -17,8 +17,8 @@ export interface PipeConfig {
   /** The ONNX model: a path, a file URL, or the file's bytes. Not used by `Identity`. */
   model?: string | URL | Uint8Array;
   /**
-   * Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`. Default: TensorRT where it can run, else
-   * `OnnxTensor`.
+   * Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`, or `"Process[OnnxTensor]"` for a child process per
+   * instance. Default: TensorRT where it can run, else `OnnxTensor`.
    */
   backend?: string;
   /** Model instances that run in parallel, each on a thread of its own: 1..64. Default 1. */
@@ -46,7 +46,7 @@ export interface PipeConfig {
   intra_op_threads?: number | string;
   /**
    * `OnnxTensor`: one `"shared"` session for all instances, or one of its `"own"` for each. Default
-   * `"shared"`.
+   * `"shared"`. In `Process[OnnxTensor]` every instance has its own.
    */
   session?: "shared" | "own";
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */

@@ -25,6 +25,10 @@ export interface SupervisorEvents<From extends Report> {
   startMessage(instance: number): unknown;
   /** A thread said that it could not start. */
   errorOf(report: From): Error | null;
+  /** A thread said something. */
+  onReport(instance: number, report: From): void;
+  /** An instance's thread is gone, without having given back what it had. */
+  onEnd(instance: number): void;
   /** An instance died and is being replaced. */
   onDeath(instance: number, reason: string, rowsLost: number, backoffMs: number): void;
   /** Too many deaths: the pipe is of no use any more. */
@@ -140,6 +144,7 @@ export class Supervisor<From extends Report> {
       thread.closed = true;
       return;
     }
+    this.#events.onReport(thread.instance, report);
     const { waiter } = thread;
     thread.waiter = null;
     const error = this.#events.errorOf(report);
@@ -159,6 +164,7 @@ export class Supervisor<From extends Report> {
   #onDeath(pool: Pool, instance: number, reason: string): void {
     pool.setState(instance, State.dead);
     pool.freeLeadOf(instance);
+    this.#events.onEnd(instance);
     let rowsLost = 0;
     for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
     pool.wakeAll();

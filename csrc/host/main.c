@@ -1,0 +1,14 @@
+/*
+ * trtpipe-host: the program that runs what must not take its user's process with it. What it does is named by
+ * its first argument; it is started by the library, and tells a person who starts it so.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "serve.h"
+
+int main(int argc, char **argv) {
+  if (argc >= 2 && strcmp(argv[1], "serve") == 0) return tp_host_serve(argc - 2, argv + 2);
+  fprintf(stderr, "trtpipe-host %s: libtrtpipe starts this program by itself\n", TRTPIPE_VERSION);
+  return 2;
+}
