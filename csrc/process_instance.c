@@ -24,11 +24,13 @@ static void ask_to_create(tp_process *x) {
   tp_child_send(&x->seat.child, &frame, &create);
 }
 
-static int32_t await_created(tp_process *x) {
+/* `gone`: the child ended without an answer. */
+static int32_t await_created(tp_process *x, bool *gone) {
   tp_frame asked = {.kind = TP_WIRE_CREATE};
   tp_reply reply;
   tp_text why = {0};
-  if (tp_child_receive(&x->seat.child, &asked, -1, &reply) != TP_ANSWERED) {
+  *gone = tp_child_receive(&x->seat.child, &asked, -1, &reply) != TP_ANSWERED;
+  if (*gone) {
     tp_child_lose(&x->seat.child, &why);
     return tp_fail(TP_ERR_PARSE, "the child process did not make its instance: %s", why.text);
   }
@@ -60,7 +62,8 @@ static int32_t complete(tp_process *x) {
     if (status == TP_OK) tp_free(reply.payload);
   }
   x->opened = status == TP_OK;
-  if (status == TP_OK && !x->created) status = await_created(x);
+  bool gone;
+  if (status == TP_OK && !x->created) status = await_created(x, &gone);
   x->created = status == TP_OK;
   return status;
 }
@@ -133,11 +136,14 @@ static int32_t take_seat(tp_process *x) {
   int32_t status = tp_region_grow(x->seat.shared_file, &x->file_end, &x->call_region, bytes);
   if (status != TP_OK) return status;
   if (tp_child_alive(&x->seat.child)) {
-    x->opened = true;
+    bool gone;
     ask_to_create(x);
-    return complete(x);
+    status = await_created(x, &gone);
+    x->opened = x->created = status == TP_OK;
+    if (!gone) return status;
   }
-  /* There was none, or it has died since: the thread that started it ended, or somebody killed it. */
+  /* There was none, or it has died since: the thread that started it ended, or somebody killed it. Making an
+   * instance changes nothing outside the child, so another one may be asked. */
   tp_child_end(&x->seat.child);
   status = begin(x);
   return status == TP_OK ? complete(x) : status;

@@ -101,8 +101,8 @@ export class Channel {
   }
 
   /**
-   * Says when and how a row is to be run, before it is published: when it entered `models()`, until when it is
-   * wanted (both in ms of the common clock; 0: for ever), and its priority, 0 first.
+   * Says when and how a row is to be run, before it is published: when it entered `models()`, until when it
+   * is wanted (both in ms of the common clock; 0: for ever), and its priority, 0 first.
    */
   schedule(slot: number, enteredMs: number, deadlineMs: number, priority: number): void {
     this.entered[slot] = enteredMs;
@@ -142,8 +142,8 @@ export class Channel {
   }
 
   /**
-   * Answers a row that waits and whose deadline passed, in the name of whoever leads. False if its caller gave
-   * it up meanwhile.
+   * Answers a row that waits and whose deadline passed, in the name of whoever leads. False if its caller
+   * gave it up meanwhile.
    */
   expire(slot: number, generation: number): boolean {
     const at = this.layout.word + slot;

@@ -93,16 +93,16 @@ export class Answers {
   }
 
   /**
-   * Whether a look has found enough: its callers are to go on, and so keep the instances busy, before the rest
-   * is settled; and the event loop is to have its turns.
+   * Whether a look has found enough: its callers are to go on, and so keep the instances busy, before the
+   * rest is settled; and the event loop is to have its turns.
    */
   #hasEnough(found: number, untilMs: number): boolean {
     return found >= LOOK_ROWS || (found > 0 && (found & this.#clockMask) === 0 && this.#nowMs() > untilMs);
   }
 
   /**
-   * Settles a request at once, with `error`: its caller no longer wants it. Rows that wait never run; the slots
-   * of rows that run come back when their run ends.
+   * Settles a request at once, with `error`: its caller no longer wants it. Rows that wait never run; the
+   * slots of rows that run come back when their run ends.
    */
   giveUp(request: Request, error: unknown): void {
     if (request.settled) return;

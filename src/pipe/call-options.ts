@@ -21,8 +21,8 @@ export interface Wishes {
 export const NO_WISHES: Wishes = { signal: null, timeoutMs: 0, priority: priorities.normal };
 
 /**
- * Throws InputError for everything that is wrong, and the signal's reason if it is aborted already. Reads each
- * property once.
+ * Throws InputError for everything that is wrong, and the signal's reason if it is aborted already. Reads
+ * each property once.
  */
 export function readCallOptions(options: unknown): Wishes {
   if (typeof options !== "object" || options === null) throw refuse("options", "an object", options);

@@ -1,7 +1,7 @@
 /**
- * When a caller no longer wants an answer: deadlines and AbortSignals of requests in flight. One timer for the
- * nearest deadline, and one listener for each signal, however many requests share it. Belongs to the calling
- * thread.
+ * When a caller no longer wants an answer: deadlines and AbortSignals of requests in flight. One timer for
+ * the nearest deadline, and one listener for each signal, however many requests share it. Belongs to the
+ * calling thread.
  */
 
 import { clearTimeout, setTimeout } from "node:timers";

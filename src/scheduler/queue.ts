@@ -1,7 +1,7 @@
 /**
- * The lists of waiting rows: one per shape and priority, first in first out, linked through the slot tables. They live in
- * shared memory because the lead travels between threads; only the thread that holds the lead touches them,
- * so they are plain memory (see Pool).
+ * The lists of waiting rows: one per shape and priority, first in first out, linked through the slot tables.
+ * They live in shared memory because the lead travels between threads; only the thread that holds the lead
+ * touches them, so they are plain memory (see Pool).
  *
  * A row is named by one number, channel * 65536 + slot. A slot that its caller gave up may come back with a
  * new generation while its old entry is still linked: it is unlinked then and linked anew at the end.

@@ -109,9 +109,9 @@ describe("a timeout", () => {
 
   it("ends a blocked call in a Worker", async () => {
     const models = await open({ backend: BACKEND });
+    const thread = await caller(models.share());
     const running = models(slow(600));
     await sleep(20);
-    const thread = await caller(models.share());
     const startMs = performance.now();
     const options: CallOptions = { timeout: 100 };
     const asked = thread.ask("syncWith", { data: new Float32Array(2), options });
