@@ -229,7 +229,8 @@ export class Caller {
   #check(isOwnerAlive: () => boolean): void {
     this.#answers.giveUps.expire();
     this.#room.look();
-    if (this.#answers.rowsInFlight === 0) return;
+    // Whoever waits for room is told too: nobody reads a ring any more that is full of rows given up.
+    if (this.#answers.rowsInFlight === 0 && !this.#room.isAwaited) return;
     if (this.#pool.gate === Gate.shut) {
       if (this.#answers.settle() > 0) return;
       this.abandon(() => new PipeClosedError("Cannot go on: the pipe was shut before it answered"));

@@ -20,6 +20,10 @@ export class Room {
     this.#free = free;
   }
 
+  get isAwaited(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   /** Resolves when `rows` rows fit. */
   wait(rows: number): Promise<void> {
     if (!Number.isInteger(rows) || rows < 1 || rows > this.#size) {

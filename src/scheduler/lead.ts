@@ -90,13 +90,15 @@ export class Lead {
   }
 
   /**
-   * What waits. A list that has become empty, by requests that were given up, is filled from the rings first.
+   * What waits. A list that has become empty, by requests that were given up, is filled from the rings first,
+   * and again if what came from there was given up too.
    */
   #waiting(nowMs: number): readonly Waiting[] {
-    const waiting = this.#queue.waiting(nowMs);
-    if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
-    this.#look();
-    return this.#queue.waiting(nowMs);
+    for (;;) {
+      const waiting = this.#queue.waiting(nowMs);
+      if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
+      this.#look();
+    }
   }
 
   #isEmpty(): boolean {
