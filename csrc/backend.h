@@ -65,7 +65,7 @@ typedef struct tp_run {
 
 typedef struct tp_backend {
   const char *name;
-  const tp_option_key *keys; /* that `open` knows, `backend` included */
+  const tp_option_key *keys; /* that `open` knows, `backend` included; NULL: `open` checks them itself */
   /* A tensor of fewer bytes than this is copied to staging memory even where it could be used in place. */
   uint64_t in_place_bytes;
 
@@ -75,16 +75,16 @@ typedef struct tp_backend {
   /* Frees a model. All its instances are destroyed and all its outputs released. Any thread. */
   void (*close)(void *model);
 
-  /* Staging memory that this backend reads and writes best, and its end; NULL: any memory will do.
-     Not zeroed. Instance thread. */
-  int32_t (*staging_alloc)(void *model, uint64_t bytes, void **memory);
-  void (*staging_free)(void *model, void *memory);
-
   /* Makes an instance for runs of up to `capacity` rows (padding included). Instance thread. */
   int32_t (*instance_create)(void *model, const tp_model_info *info, uint32_t capacity, void **state);
-  /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY or DEVICE. After TP_OK and TP_ERR_ROWS every output
-     without `data` is in `native`, and its owner is released by the caller; after any other status there is
-     none. Instance thread. */
+  /* Memory for the staged tensor k of this instance, at least `bytes`, not zeroed: what the backend reads and
+     writes best. It stays the backend's, until it is asked for k again or destroys the instance; what it gave
+     for k before is gone, and `memory` is NULL, also after a failure. NULL here: the exports take memory of
+     any kind themselves. Errors: MEMORY, DEVICE. Instance thread. */
+  int32_t (*stage)(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
+  /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY, DEVICE, LOST or DEAD. After TP_OK and TP_ERR_ROWS
+     every output without `data` is in `native`, and its owner is released by the caller; after any other
+     status there is none. Instance thread. */
   int32_t (*run)(void *instance, tp_run *run);
   /* Frees an instance that does not run. Instance thread. */
   void (*destroy)(void *instance);
@@ -106,6 +106,7 @@ const tp_backend *tp_backend_at(size_t index);
 extern const tp_backend tp_backend_identity;
 extern const tp_backend tp_backend_onnx;
 extern const tp_backend tp_backend_tensorrt;
+extern const tp_backend tp_backend_process;
 #ifdef TRTPIPE_FAULT
 extern const tp_backend tp_backend_fault;
 #endif

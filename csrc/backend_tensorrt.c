@@ -76,14 +76,6 @@ static int32_t create(void *model, const tp_model_info *info, uint32_t capacity,
 /* A batch on a device ends by itself; CUDA has no way to end it early. */
 static void interrupt(void *instance) { (void)instance; }
 
-static int32_t staging_alloc(void *model, uint64_t bytes, void **memory) {
-  return tp_cuda_host_alloc(((trt_model *)model)->engine.device, bytes, memory);
-}
-
-static void staging_free(void *model, void *memory) {
-  tp_cuda_host_free(((trt_model *)model)->engine.device, memory);
-}
-
 const tp_backend tp_backend_tensorrt = {
     .name = "TensorrtTensor",
     .keys = keys,
@@ -91,9 +83,8 @@ const tp_backend tp_backend_tensorrt = {
     .in_place_bytes = UINT64_MAX,
     .open = open_tensorrt,
     .close = close_tensorrt,
-    .staging_alloc = staging_alloc,
-    .staging_free = staging_free,
     .instance_create = create,
+    .stage = tp_trt_stage,
     .run = tp_trt_run,
     .destroy = tp_trt_destroy,
     .release_output = tp_free,

@@ -13,6 +13,7 @@ static const tp_backend *const backends[] = {
 #endif
     &tp_backend_onnx,
     &tp_backend_tensorrt,
+    &tp_backend_process,
 };
 
 const tp_backend *tp_backend_at(size_t index) {

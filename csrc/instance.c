@@ -26,35 +26,30 @@ void tp_instance_leave(uint32_t handle, tp_instance *instance) {
   tp_handle_unpin(handle);
 }
 
-static void free_staging(tp_instance *x, uint32_t k) {
-  const tp_backend *backend = x->model->backend;
-  if (backend->staging_free != NULL) backend->staging_free(x->model->state, x->staging[k]);
-  else tp_free(x->staging[k]);
-}
-
-static int32_t alloc_staging(const tp_instance *x, uint64_t bytes, void **memory) {
-  const tp_backend *backend = x->model->backend;
-  if (backend->staging_alloc != NULL) return backend->staging_alloc(x->model->state, bytes, memory);
-  *memory = tp_alloc_staging((size_t)bytes);
-  return *memory != NULL ? TP_OK : TP_ERR_MEMORY;
-}
-
 int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
   if (instance->staging[k] != NULL && bytes <= instance->staging_bytes[k]) return TP_OK;
   if (bytes > SIZE_MAX / 2) {
     return tp_fail(TP_ERR_MEMORY, "cannot get %llu bytes of memory for a batch", (unsigned long long)bytes);
   }
-  free_staging(instance, k);
-  void *memory = NULL;
-  int32_t status = alloc_staging(instance, bytes, &memory);
+  const tp_backend *backend = instance->model->backend;
+  uint8_t *memory = NULL;
+  int32_t status = TP_OK;
+  if (backend->stage != NULL) {
+    status = backend->stage(instance->state, k, bytes, &memory);
+  } else {
+    tp_free(instance->staging[k]);
+    memory = tp_alloc_staging((size_t)bytes);
+    if (memory == NULL) status = TP_ERR_MEMORY;
+  }
   instance->staging[k] = memory;
   instance->staging_bytes[k] = memory != NULL ? bytes : 0;
   return status;
 }
 
 static void free_instance(tp_instance *x) {
-  if (x->state != NULL) x->model->backend->destroy(x->state);
-  for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) free_staging(x, k);
+  const tp_backend *backend = x->model->backend;
+  if (x->state != NULL) backend->destroy(x->state);
+  for (uint32_t k = 0; backend->stage == NULL && k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
   tp_free(x->places);
   tp_free(x->row_status);
   tp_model_release(x->model);
@@ -95,7 +90,8 @@ static int32_t prepare(tp_instance *x) {
   x->row_status = tp_alloc(x->max_rows * sizeof *x->row_status);
   if (x->places == NULL || x->row_status == NULL) return TP_ERR_MEMORY;
   x->run.row_status = x->row_status;
-  for (uint32_t k = 0; k < info->inputs + info->outputs; k++) {
+  int32_t status = x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
+  for (uint32_t k = 0; status == TP_OK && k < info->inputs + info->outputs; k++) {
     const tp_tensor_spec *spec = &info->tensors[k];
     x->run.rank[k] = spec->rank;
     memcpy(x->run.dims[k], spec->dims, sizeof spec->dims);
@@ -103,10 +99,9 @@ static int32_t prepare(tp_instance *x) {
     x->run.item_bytes[k] = spec->item_bytes;
     uint64_t bytes;
     if (!tp_multiply(spec->item_bytes, x->capacity, &bytes)) bytes = UINT64_MAX;
-    int32_t status = tp_instance_stage(x, k, bytes);
-    if (status != TP_OK) return status;
+    status = tp_instance_stage(x, k, bytes);
   }
-  return x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
+  return status;
 }
 
 static int32_t create(tp_model *model, uint32_t max_rows, uint32_t min_rows, uint32_t *instance_out) {

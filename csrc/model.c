@@ -12,6 +12,7 @@ static int32_t find_backend(const tp_options *options, const tp_backend **backen
   const char *name = tp_options_get(options, "backend");
   if (name == NULL) return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: option \"backend\" is missing");
   *backend = tp_backend_find(name);
+  if (*backend != NULL && (*backend)->keys == NULL) return TP_OK;
   if (*backend != NULL) return tp_options_check(options, (*backend)->name, (*backend)->keys);
   return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: expected a backend of this build, got \"%.80s\"",
                  name);

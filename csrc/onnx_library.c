@@ -1,3 +1,4 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "onnx_library.h"
 
 #include <pthread.h>
@@ -93,21 +94,50 @@ static bool try_library(const char *name, tp_text *tried) {
   return true;
 }
 
+/* What is tried when no option names a library: where the loader looks. */
+static const char *const loaders[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
+
 static int32_t find_library(const tp_options *options) {
   tp_text tried = {0};
-  const char *name = NULL;
-  while ((name = tp_options_next(options, "onnxruntime", name)) != NULL) {
-    if (*name != '\0' && try_library(name, &tried)) return make_environment();
+  const char *name = tp_options_next(options, "onnxruntime", NULL);
+  if (name == NULL) {
+    for (size_t i = 0; i < sizeof loaders / sizeof loaders[0]; i++) {
+      if (try_library(loaders[i], &tried)) return make_environment();
+    }
   }
-  if (try_library("libonnxruntime.so.1", &tried) || try_library("libonnxruntime.so", &tried))
-    return make_environment();
+  /* Who names libraries gets one of them, or none. */
+  for (; name != NULL; name = tp_options_next(options, "onnxruntime", name)) {
+    if (try_library(name, &tried)) return make_environment();
+  }
   return tp_fail(TP_ERR_LIBRARY, "cannot find ONNX Runtime; tried %s", tried.text);
+}
+
+/* Whether `name` may be the library that the process has: that very file, or whatever the loader finds. */
+static bool is_open(const char *name) {
+  if (strchr(name, '/') == NULL) return true;
+  char *wanted = realpath(name, NULL);
+  char *has = realpath(process_ort.path, NULL);
+  bool same = wanted != NULL && has != NULL && strcmp(wanted, has) == 0;
+  free(wanted);
+  free(has);
+  return same;
+}
+
+/* One process has one ONNX Runtime; a model that asks for another one is refused. */
+static int32_t check_open(const tp_options *options) {
+  const char *name = tp_options_next(options, "onnxruntime", NULL);
+  if (name == NULL) return TP_OK;
+  for (const char *next = name; next != NULL; next = tp_options_next(options, "onnxruntime", next)) {
+    if (is_open(next)) return TP_OK;
+  }
+  return tp_fail(TP_ERR_LIBRARY, "cannot use ONNX Runtime \"%s\": this process already uses \"%s\"", name,
+                 process_ort.path);
 }
 
 int32_t tp_ort_open(const tp_options *options, const tp_ort **ort) {
   pthread_mutex_lock(&lock);
-  int32_t status = opened ? TP_OK : find_library(options);
-  opened = status == TP_OK;
+  int32_t status = opened ? check_open(options) : find_library(options);
+  opened = opened || status == TP_OK;
   pthread_mutex_unlock(&lock);
   *ort = &process_ort;
   return status;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host_program.h"
 #include "memory.h"
 #include "status.h"
 
@@ -42,24 +43,17 @@ static int32_t add_argument(host *h, const char *key, const char *value) {
   return TP_OK;
 }
 
-static const char *library_place(void) { return tp_library_path((tp_function)tp_trt_build_apart, ""); }
-
-/* The program: what the option names, else the one that lies beside this library. */
 static int32_t find_program(const tp_options *options, host *h) {
-  const char *given = tp_options_get(options, "host");
-  char beside[4200];
-  if (given == NULL || *given == '\0') {
-    const char *place = library_place(), *slash = strrchr(place, '/');
-    snprintf(beside, sizeof beside, "%.*s/trtpipe-host", slash != NULL ? (int)(slash - place) : 1,
-             slash != NULL ? place : ".");
-    given = beside;
-  }
-  if (access(given, X_OK) != 0) {
-    char reason[128];
-    return tp_fail(TP_ERR_LIBRARY, "cannot build an engine: the program \"%s\" cannot be run: %s", given,
-                   tp_errno_text(errno, reason, sizeof reason));
-  }
-  return add_argument(h, "", given);
+  char *program = tp_host_program(options);
+  if (program == NULL) return TP_ERR_MEMORY;
+  char reason[128];
+  int32_t status =
+      access(program, X_OK) == 0
+          ? add_argument(h, "", program)
+          : tp_fail(TP_ERR_LIBRARY, "cannot build an engine: the program \"%s\" cannot be run: %s", program,
+                    tp_errno_text(errno, reason, sizeof reason));
+  tp_free(program);
+  return status;
 }
 
 /* The options that are the build's, and the very library that is open here. */

@@ -139,9 +139,19 @@ int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info 
   return status;
 }
 
+int32_t tp_trt_stage(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory) {
+  tp_trt_instance *x = instance;
+  void **staging = &x->tensors[k].staging;
+  tp_cuda_host_free(x->engine->device, *staging);
+  *staging = NULL;
+  int32_t status = tp_cuda_host_alloc(x->engine->device, bytes, staging);
+  *memory = *staging;
+  return status;
+}
+
 void tp_trt_destroy(void *instance) {
   tp_trt_instance *x = instance;
-  const tp_cuda_device *device = x->engine->device;
+  tp_cuda_device *device = x->engine->device;
   (void)device->cuda->context_set(device->context);
   if (x->queue.device != NULL) (void)device->cuda->stream_wait(x->queue.stream);
   tp_trt_graphs_destroy(x);
@@ -149,5 +159,6 @@ void tp_trt_destroy(void *instance) {
   for (uint32_t k = 0; x->queue.device != NULL && k < TP_MAX_TENSORS; k++)
     tp_cuda_memory_free(&x->queue, &x->tensors[k].memory);
   tp_cuda_queue_close(&x->queue);
+  for (uint32_t k = 0; k < TP_MAX_TENSORS; k++) tp_cuda_host_free(device, x->tensors[k].staging);
   tp_free(x);
 }

@@ -10,6 +10,7 @@ typedef struct tp_trt_tensor {
   /* First: the object that TensorRT calls to place an output whose size only its data decide. */
   const tp_function *slots;
   const char *name;
+  void *staging; /* pinned host memory; NULL: none */
   tp_cuda_memory memory;
   CUdeviceptr bound; /* the address that the context has */
   tp_trt_dims shape; /* inputs: as the context has it; outputs that are `late`: as the last run left it */
@@ -61,6 +62,7 @@ int32_t tp_trt_infer_shapes(tp_trt_instance *instance);
 int32_t tp_trt_place(tp_trt_instance *instance, uint32_t k, uint64_t bytes);
 
 /* The functions of tp_backend. */
+int32_t tp_trt_stage(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
 int32_t tp_trt_run(void *instance, tp_run *run);
 void tp_trt_destroy(void *instance);
 

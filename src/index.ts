@@ -27,6 +27,7 @@ export type {
   Answered,
   AttachedPipe,
   BatchReason,
+  CallOptions,
   Dtype,
   InputData,
   InputValue,
@@ -37,6 +38,7 @@ export type {
   PipeInput,
   PipeOptions,
   PipeStats,
+  Priority,
   SharedPipe,
   TensorSpec,
 } from "./pipe/types.ts";

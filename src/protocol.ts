@@ -66,11 +66,17 @@ export interface OpenDims {
   largest: readonly number[] | null;
 }
 
-export type ToInstance = LoadMessage | StartMessage;
+/** The pipe was given up before this thread was started: it ends. */
+export interface LeaveMessage {
+  kind: "leave";
+}
+
+export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
 export type FromInstance =
   | LoadedMessage
-  | { kind: "ready" }
+  /** It serves from here on; `handle` is its instance in the C library, for whoever outlives the thread. */
+  | { kind: "ready"; handle: number }
   /** The loop ended because the pipe closed; everything native was given back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

@@ -31,26 +31,34 @@ function start(message: StartMessage): void {
     throw error;
   }
   pool.setState(message.instance, State.idle);
-  report({ kind: "ready" });
-  serve({
-    pool,
-    channels,
-    me: message.instance,
-    limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
-    spinUs: message.spinUs,
-    nowMs: threadClock(native),
-    execute: engine.execute,
-  });
-  engine.destroy();
+  report({ kind: "ready", handle: engine.handle });
+  try {
+    serve({
+      pool,
+      channels,
+      me: message.instance,
+      limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
+      spinUs: message.spinUs,
+      nowMs: threadClock(native),
+      execute: engine.execute,
+    });
+  } finally {
+    engine.destroy();
+  }
+  leave();
+}
+
+/** Ends this thread; what was posted before still arrives. */
+function leave(): void {
   report({ kind: "closed" });
-  // Ends this thread; what was posted before still arrives.
   process.exit(0);
 }
 
 port.on("message", (message: ToInstance) => {
   try {
     if (message.kind === "load") report(loadModel(loadNative(message.library), message));
-    else start(message);
+    else if (message.kind === "start") start(message);
+    else leave();
   } catch (error) {
     report({ kind: "failed", error: toPlainError(error) });
     process.exit(1);

@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { ConfigError } from "../src/errors.ts";
 import { parseConfig } from "../src/pipe/config.ts";
-import { engineOptions } from "../src/pipe/engine-options.ts";
+import { engineOptions, processOptions } from "../src/pipe/engine-options.ts";
 import { caught, thrownClass } from "./caught.ts";
 
 const KEYS = [
@@ -253,7 +254,8 @@ describe("max and min", () => {
       value: "7",
       expected: "at least max, which is 8 rows",
     });
-    expect(refused({ max: "8x3", max_queue: "7" }).expected).toBe("at least max, which is 8 rows");
+    // Whether the first dimension of full shapes means rows, only the model tells: it is checked there.
+    expect(parse({ max: "8x3", max_queue: "7" }).maxQueue).toBe(7);
   });
 });
 
@@ -513,6 +515,44 @@ describe("the object itself", () => {
       { numRuns: 2000 },
     );
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
+  });
+});
+
+describe("processOptions", () => {
+  const inner = [
+    ["backend", "OnnxTensor"],
+    ["path", "m.onnx"],
+    ["onnxruntime", "lib/libonnxruntime.so"],
+    ["onnxruntime", "libonnxruntime.so.1"],
+  ] as const;
+
+  it("wraps another backend's, with paths that hold wherever the program goes", () => {
+    expect(processOptions({ host: "h", run_timeout: "50" }, inner)).toEqual([
+      ["backend", "Process"],
+      ["inner", "OnnxTensor"],
+      ["host", resolve("h")],
+      ["run_timeout", "50"],
+      ["path", resolve("m.onnx")],
+      ["onnxruntime", resolve("lib/libonnxruntime.so")],
+      ["onnxruntime", "libonnxruntime.so.1"],
+    ]);
+  });
+
+  it("takes the host program from the environment, unless it is given", () => {
+    vi.stubEnv("TRTPIPE_HOST", "/from/environment");
+    const host = (args: object): string | undefined =>
+      processOptions(args, inner).find(([key]) => key === "host")?.[1];
+    expect(host({})).toBe("/from/environment");
+    expect(host({ host: "/given" })).toBe("/given");
+    vi.stubEnv("TRTPIPE_HOST", "");
+    expect(host({})).toBeUndefined();
+    vi.unstubAllEnvs();
+  });
+
+  it.each(["-1", "1.5", "86400001", "", "1s"])("refuses a run_timeout of %j", (run_timeout) => {
+    const error = caught(ConfigError, () => processOptions({ run_timeout }, inner));
+    expect(error.field).toBe("backend argument run_timeout");
+    expect(error.expected).toBe("an integer from 0 to 86400000");
   });
 });
 

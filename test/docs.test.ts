@@ -7,7 +7,9 @@ import { codeSpans, localLinks, readDocument, table, withoutTicks } from "./read
 import { MAY_IMPORT } from "./tidy/rules.ts";
 import { allSources, root } from "./tidy/sources.ts";
 
-const notes = readdirSync(join(root, "docs", "decisions")).map((name) => `docs/decisions/${name}`);
+const notes = readdirSync(join(root, "docs", "decisions"))
+  .toSorted()
+  .map((name) => `docs/decisions/${name}`);
 const documents = [
   "README.md",
   "CONTRIBUTING.md",

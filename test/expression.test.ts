@@ -217,6 +217,23 @@ describe("resolveBackend", () => {
     expect(resolved.name).toBe(backend);
     expect({ ...resolved.args }).toEqual(backendArgs);
     expect(resolved.expression).toBe(expression);
+    expect(resolved.process).toBeNull();
+  });
+
+  it.each([
+    ["Process[OnnxTensor]", "OnnxTensor", {}],
+    ["SyncTensor[Process[OnnxTensor]]", "OnnxTensor", {}],
+    ["Process[SyncTensor[(shape=3)Identity]]", "Identity", {}],
+    [
+      "(host=/opt/trtpipe-host, run_timeout=500)Process[Fault]",
+      "Fault",
+      { host: "/opt/trtpipe-host", run_timeout: "500" },
+    ],
+  ])("finds what runs in child processes of %j", (text, backend, processArgs) => {
+    const resolved = resolveBackend(text);
+    expect(resolved.name).toBe(backend);
+    expect({ ...resolved.process }).toEqual(processArgs);
+    expect(resolved.expression).toBe(text.replaceAll(" ", ""));
   });
 
   it("lists the known backends and the nearest one", () => {
@@ -224,7 +241,7 @@ describe("resolveBackend", () => {
     expect(error.value).toBe('"OnxTensor"');
     expect(error.message).toBe(
       "Cannot use backend: expected a known backend, one of TensorrtTensor, OnnxTensor, Identity, " +
-        'SyncTensor, got "OnxTensor" (did you mean OnnxTensor?)',
+        'SyncTensor, Process, got "OnxTensor" (did you mean OnnxTensor?)',
     );
     expect(caught(ConfigError, () => resolveBackend("identity")).message).toContain("did you mean Identity?");
     expect(caught(ConfigError, () => resolveBackend("S[OnnxTensor]")).message).not.toContain("did you mean");
@@ -234,7 +251,14 @@ describe("resolveBackend", () => {
   it.each([
     ["SyncTensor", "one backend in the brackets of SyncTensor"],
     ["SyncTensor[Identity,Identity]", "one backend in the brackets of SyncTensor"],
-    ["(a=1)SyncTensor[Identity]", "no arguments in front of SyncTensor"],
+    ["(a=1)SyncTensor[Identity]", "no arguments in front of SyncTensor, not a"],
+    ["Process", "one backend in the brackets of Process"],
+    ["Process[Process[Identity]]", "Process once: one child process runs the backend"],
+    ["Process[SyncTensor[Process[Identity]]]", "Process once: one child process runs the backend"],
+    [
+      "(runtimeout=5)Process[Identity]",
+      "arguments of Process that it knows, host, run_timeout, not runtimeout (did you mean run_timeout?)",
+    ],
     ["OnnxTensor[Identity]", "nothing in the brackets of OnnxTensor"],
     ["(threads=2)OnnxTensor", "no arguments in front of OnnxTensor, not threads"],
     [

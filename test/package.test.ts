@@ -24,6 +24,13 @@ describe.each([
     await models.close();
   });
 
+  it("answers through a child process, with the host program that lies beside the library", async () => {
+    const models = await pipe({ backend: "Process[Identity]", max: 2 });
+    const input = await models({ data: Float32Array.of(1.5, -2) });
+    expect(input.result).toMatchObject({ shape: [2], data: Float32Array.of(1.5, -2) });
+    await models.close();
+  });
+
   it("exports the errors that it throws", async () => {
     await expect(pipe({ backend: "Identity", max: 0 })).rejects.toBeInstanceOf(ConfigError);
   });
@@ -40,7 +47,7 @@ it.each(["index.js", "worker.js"])("has all it needs in %s, but for the runtime'
   expect(imported.filter((from) => !from.startsWith("node:"))).toEqual([]);
 });
 
-it("packs the code, its types, the C library and its header, and no sources or tests", () => {
+it("packs the code, its types, the C library, host program and header, and no sources or tests", () => {
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith(".js") ? ["node", [npm]] : ["npm", []];
   const args = [...first, "pack", "--dry-run", "--json", "--ignore-scripts"];
@@ -49,10 +56,12 @@ it("packs the code, its types, the C library and its header, and no sources or t
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
-  const [{ files }] = JSON.parse(printed) as [{ files: { path: string }[] }];
+  const [{ files }] = JSON.parse(printed) as [{ files: { path: string; mode: number }[] }];
   const paths = files.map(({ path }) => path);
-  expect(paths).toContain(`prebuilds/${process.platform}-${process.arch}/libtrtpipe.so`);
-  expect(paths).toContain(`prebuilds/${process.platform}-${process.arch}/trtpipe-host`);
+  const prebuilds = `prebuilds/${process.platform}-${process.arch}`;
+  expect(paths).toContain(`${prebuilds}/libtrtpipe.so`);
+  const host = files.find(({ path }) => path === `${prebuilds}/trtpipe-host`);
+  expect((host?.mode ?? 0) & 0o111).toBe(0o111);
   for (const name of ["index.js", "index.cjs", "index.d.ts", "index.d.cts", "worker.js", "worker.cjs"]) {
     expect(paths).toContain(`dist/${name}`);
   }

@@ -6,13 +6,14 @@
 import { closedLoop } from "../lib/closed-loop.ts";
 import type { Measured } from "../lib/closed-loop.ts";
 import { childSpec, report } from "../lib/child-io.ts";
-import { stampedTarget } from "./target.ts";
+import { IN_PROCESS, stampedTarget } from "./target.ts";
 import type { Echo, OverheadSpec } from "./target.ts";
 
 type Open = (spec: OverheadSpec) => Promise<Echo<unknown>>;
 
 const contenders: Record<string, () => Promise<{ open: Open }>> = {
   trtpipe: () => import("./trtpipe.ts") as Promise<{ open: Open }>,
+  [IN_PROCESS]: () => import("./trtpipe.ts") as Promise<{ open: Open }>,
   piscina: () => import("./piscina.ts") as Promise<{ open: Open }>,
   tinypool: () => import("./tinypool.ts") as Promise<{ open: Open }>,
   postMessage: () => import("./post-message.ts") as Promise<{ open: Open }>,

@@ -5,14 +5,14 @@ import type { Row, Run, Table } from "../lib/plan.ts";
 import type { Runtime } from "../lib/process.ts";
 import type { Results } from "../lib/results.ts";
 import { bundleCommand } from "../lib/run-child.ts";
-import { ANSWER_BYTES } from "./target.ts";
+import { ANSWER_BYTES, IN_PROCESS } from "./target.ts";
 import type { OverheadSpec } from "./target.ts";
 
 export const BASELINE = "Atomics hand-over";
 /** Packages whose versions the result depends on. */
 export const PACKAGES: readonly string[] = ["trtpipe", "piscina", "tinypool", "koffi"];
 
-const CONTENDERS: readonly string[] = ["trtpipe", "postMessage", "piscina", "tinypool"];
+const CONTENDERS: readonly string[] = ["trtpipe", IN_PROCESS, "postMessage", "piscina", "tinypool"];
 const THREADS: readonly number[] = [1, 2];
 const PAYLOADS: readonly number[] = [0, 4096, 602_112];
 const IN_FLIGHT: readonly number[] = [1, 10, 100, 1000];
@@ -22,12 +22,17 @@ const START_AND_END_MS = 60_000;
 export function plan(options: Options): Run[] {
   return options.runtimes.flatMap((runtime) => [
     overheadRun(options, runtime, BASELINE, 1, 0),
-    ...CONTENDERS.filter((contender) => runtime === "node" || contender === "trtpipe").flatMap((contender) =>
+    ...CONTENDERS.filter((contender) => runtime === "node" || isOurs(contender)).flatMap((contender) =>
       THREADS.flatMap((threads) =>
         PAYLOADS.map((payload) => overheadRun(options, runtime, contender, threads, payload)),
       ),
     ),
   ]);
+}
+
+/** What runs in every runtime. */
+function isOurs(contender: string): boolean {
+  return contender === "trtpipe" || contender === IN_PROCESS;
 }
 
 function overheadRun(

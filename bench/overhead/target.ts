@@ -6,6 +6,9 @@
 
 import type { Target } from "../lib/closed-loop.ts";
 
+/** trtpipe with its backend in a child process. */
+export const IN_PROCESS = "trtpipe, Process";
+
 /** Bytes that come back for a payload that is not empty. */
 export const ANSWER_BYTES = 4;
 

@@ -2,14 +2,15 @@
 
 import { pipe, Tensor } from "trtpipe";
 import type { Answered, PipeInput } from "trtpipe";
-import { ANSWER_BYTES } from "./target.ts";
+import { ANSWER_BYTES, IN_PROCESS } from "./target.ts";
 import type { Echo, OverheadSpec } from "./target.ts";
 
 export async function open(spec: OverheadSpec): Promise<Echo<Answered<PipeInput>>> {
   const bytes = spec.payloadBytes;
   const answer = bytes === 0 ? 0 : ANSWER_BYTES;
+  const identity = `(dtype=uint8,shape=${bytes},output_dtype=uint8,output_shape=${answer})Identity`;
   const models = await pipe({
-    backend: `(dtype=uint8,shape=${bytes},output_dtype=uint8,output_shape=${answer})Identity`,
+    backend: spec.contender === IN_PROCESS ? `Process[${identity}]` : identity,
     instance_num: spec.threads,
     batching_timeout: 0,
     max: 16,

@@ -1,3 +1,5 @@
+#include "build.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +10,6 @@
 #include "../memory.h"
 #include "../tensorrt_build.h"
 #include "../tensorrt_host.h"
-#include "host.h"
 
 static const tp_option_key keys[] = {
     {"onnx", false}, {"plan", false}, {"device", false}, TP_TRT_KEYS, {NULL, false}};

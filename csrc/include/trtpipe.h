@@ -36,7 +36,7 @@ extern "C" {
 
 /* Major: changes when an existing declaration changes. Minor: changes when something is added. */
 #define TP_ABI_MAJOR 1
-#define TP_ABI_MINOR 0
+#define TP_ABI_MINOR 1
 
 /* ---- Status -------------------------------------------------------------------------------------------- */
 
@@ -55,6 +55,8 @@ extern "C" {
 #define TP_ERR_DEVICE (-12)      /* the device is lost: every instance on it is unusable */
 #define TP_ERR_INTERRUPTED (-13) /* tp_instance_interrupt ended the run */
 #define TP_ERR_INTERNAL (-14)    /* our own fault */
+#define TP_ERR_LOST (-15) /* the child process that ran this batch is lost; the instance may be used again */
+#define TP_ERR_DEAD (-16) /* its child processes keep dying: the instance is of no use any more */
 
 /* ---- Element types: ONNX's TensorProto.DataType numbers ------------------------------------------------ */
 
@@ -149,10 +151,15 @@ int32_t tp_describe(char *text, uint32_t cap);
 /*
  * Loads a model. Blocks for as long as the engine takes; call it on an instance thread.
  *   options        key=value records:
- *     backend        Identity | Fault | OnnxTensor | TensorrtTensor; required
+ *     backend        Identity | Fault | OnnxTensor | TensorrtTensor | Process; required
+ *     inner          the backend that child processes run, one process for each instance (Process; required).
+ *                    The options of that backend are given beside it; each process has a session of its own
+ *     host           the program that is such a process, and that builds engines (Process, TensorrtTensor;
+ *                    default trtpipe-host beside the library)
+ *     run_timeout    ms that a run may take; its process is killed then. 0: no limit (Process; default 0)
  *     path           the model's file (OnnxTensor, TensorrtTensor); either `path` or `model` is given
- *     onnxruntime    a libonnxruntime to try; may repeat, tried in order, then the loader's own path. The
- *                    first library that a process opens is used by all later models
+ *     onnxruntime    a libonnxruntime to try; may repeat, tried in order (default: what the loader finds). A
+ *                    process has one: a model that names others than the one it has is an error
  *     threads        intra-op threads of the engine's session, >= 1 (OnnxTensor; default 1)
  *     session        shared | own: one session for all instances, or one each (OnnxTensor; default shared)
  *     device_id      the CUDA device (TensorrtTensor, as all that follow; default 0)
@@ -167,9 +174,8 @@ int32_t tp_describe(char *text, uint32_t cap);
  *     spin_us        busy wait for the device before the thread sleeps, 0..10000 (default 100)
  *     tensorrt       a libnvinfer or libtensorrt_rtx to try; may repeat, tried in order; without any, the
  *                    loader's own path. The first one that a process opens is used by all later models
- *     tensorrt_parser, cuda, host
- *                    paths of the ONNX parser, of CUDA's driver and of trtpipe-host; default: beside
- *                    `tensorrt`, libcuda.so.1, beside this library
+ *     tensorrt_parser, cuda
+ *                    paths of the ONNX parser and of CUDA's driver; default: beside `tensorrt`, libcuda.so.1
  *     dtype, shape, output_dtype, output_shape
  *                    element type (by TP_* number) and item shape ("3x224x224", "" for a scalar, -1 for an
  *                    open dimension of the input) that Identity and Fault take and give; default TP_F32,
@@ -178,7 +184,10 @@ int32_t tp_describe(char *text, uint32_t cap);
  *     fail_create    n: the n-th instance of this model fails to be created (Fault)
  *   model          the model's bytes, or NULL when a path is given. Copied or parsed before the call returns
  *   model_out      the handle
- * Errors: ARGUMENT, LIBRARY, OPEN, PARSE, UNSUPPORTED, MEMORY. Any thread.
+ * Errors: ARGUMENT, LIBRARY, OPEN, PARSE, UNSUPPORTED, MEMORY. Any thread. With Process, LIBRARY also means
+ * that the program cannot be started, and PARSE that it died while it loaded the model. A child process ends
+ * with the thread that started it (which opened the model, created the instance, or ran a batch); then, or
+ * when it died otherwise, the next run starts another, for which relative paths mean what they mean then.
  */
 int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t model_bytes,
                       uint32_t *model_out);
@@ -236,7 +245,8 @@ int32_t tp_instance_bind_batch(uint32_t instance, void *block, uint64_t block_by
  * Blocks until the batch is done. On failure the slots' outputs are undefined and there is no result handle;
  * after TP_ERR_ROWS the rows whose status is TP_OK have their outputs, as far as they fit into the slots.
  * Errors: HANDLE, BUSY, ARGUMENT (rows, channel, slot or dims out of range: nothing ran), MEMORY, EXECUTION,
- * ROWS, SPLIT, DEVICE, INTERRUPTED. Instance thread.
+ * ROWS, SPLIT, DEVICE, INTERRUPTED; with Process also LOST and DEAD, and never DEVICE: a process whose device
+ * is lost is replaced. Instance thread.
  */
 int32_t tp_instance_run(uint32_t instance, uint32_t rows);
 

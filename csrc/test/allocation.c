@@ -4,7 +4,7 @@
  */
 #include "../memory.h"
 
-#include "fixture.h"
+#include "process_fixture.h"
 
 typedef int32_t (*scenario)(void);
 
@@ -47,6 +47,14 @@ static int32_t use_model(const char *options, const void *data, size_t length, u
 static int32_t identity(void) { return use_model("backend=Identity;shape=4", NULL, 0, 16, 0); }
 static int32_t native(void) { return use_model("backend=Identity;shape=4", NULL, 0, 0, 0); }
 static int32_t open_dims(void) { return use_model("backend=Identity;shape=-1", NULL, 0, 4, 4); }
+static int32_t in_child(const char *more, uint64_t room) {
+  char options[1024];
+  snprintf(options, sizeof options, "backend=Process;inner=Identity;host=%s;%s", getenv("TRTPIPE_HOST"),
+           more);
+  return use_model(options, NULL, 0, room, 4);
+}
+static int32_t process(void) { return in_child("shape=4", 16); }
+static int32_t process_native(void) { return in_child("shape=-1", 4); }
 static int32_t fault(void) { return use_model("backend=Fault;shape=4", NULL, 0, 16, 0); }
 static int32_t shared(void) { return use_model("", negation.model.data, negation.model.length, 16, 0); }
 static int32_t own(void) {
@@ -72,13 +80,17 @@ static void fail_each(scenario run, const char *name) {
 }
 
 int main(void) {
-  char text[64];
+  char text[64], reports[32];
+  watch_children(reports, 0);
   tp_alloc_fail_at(1);
   CHECK_EQUAL(TP_ERR_MEMORY, tp_describe(text, sizeof text));
   fail_each(identity, "identity");
   fail_each(native, "native");
   fail_each(open_dims, "open_dims");
   fail_each(fault, "fault");
+  fail_each(process, "process");
+  fail_each(process_native, "process_native");
+  check_children(reports);
   need_onnxruntime();
   onnx_input(&negation, "x", TP_F32, 2, (int64_t[]){-1, 4});
   onnx_output(&negation, "y", TP_F32, 2, (int64_t[]){-1, 4});

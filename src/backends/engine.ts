@@ -18,6 +18,7 @@ import {
   ROW_SLOT,
   ROW_STATUS,
   TP_BATCH_DIMS,
+  TP_ERR_DEAD,
   TP_ERR_DEVICE,
   TP_ERR_EXECUTION,
   TP_ERR_MEMORY,
@@ -104,6 +105,10 @@ export class Engine {
     return SUCCESS;
   };
 
+  get handle(): number {
+    return this.#instance;
+  }
+
   destroy(): void {
     this.#native.destroyInstance(this.#instance);
   }
@@ -147,6 +152,8 @@ export class Engine {
   }
 
   #failure(status: number, rows: number): RunOutcome {
+    // Ends this thread: the supervisor answers its rows, replaces it, and counts how often that was needed.
+    if (status === TP_ERR_DEAD) throw this.#native.failure(status);
     const text = this.#native.lastError();
     const retryable = RETRYABLE.has(status);
     if (status !== TP_ERR_ROWS) return { outcome: -status, text, rows: null, retryable };

@@ -7,10 +7,21 @@ import type { Expression } from "./expression.ts";
 
 export type BackendName = "Identity" | "Fault" | "OnnxTensor" | "TensorrtTensor";
 
+/** What `Process[X]` was given. */
+export interface ProcessArguments {
+  /** Path of the host program. */
+  host?: string;
+  /** In ms, as it was written. */
+  run_timeout?: string;
+}
+
 export interface ResolvedBackend {
+  /** The backend that runs the model, inside whatever stands around it. */
   name: BackendName;
   /** Arguments in front of the name; each is one that the backend knows. */
   args: Readonly<Record<string, string>>;
+  /** Runs in child processes, with these arguments; null: in this one. */
+  process: Readonly<ProcessArguments> | null;
   /** The whole expression, without white space. */
   expression: string;
 }
@@ -33,10 +44,18 @@ export function isEngineFile(path: string): boolean {
 /**
  * TorchPipe's wrapper that waits for the device; every call here does, so it is accepted around any backend.
  */
-const WRAPPER = "SyncTensor";
+const SYNC = "SyncTensor";
+/** Runs the backend in its brackets in a child process for each instance. */
+const PROCESS = "Process";
+
+/** Arguments of what stands around a backend. */
+const wrappers: Readonly<Record<string, readonly string[]>> = {
+  [SYNC]: [],
+  [PROCESS]: ["host", "run_timeout"],
+};
 
 /** What error texts offer. Fault is for tests only, and most builds do not have it. */
-const offered = [...Object.keys(backends).filter((name) => name !== "Fault"), WRAPPER];
+const offered = [...Object.keys(backends).filter((name) => name !== "Fault"), SYNC, PROCESS];
 
 /** Reads `text` and finds its backend. Throws ConfigError for `field`. */
 export function resolveBackend(text: string, field = "backend"): ResolvedBackend {
@@ -44,19 +63,23 @@ export function resolveBackend(text: string, field = "backend"): ResolvedBackend
   const fail = (node: Expression, expected: string): never => {
     throw expressionError(field, text, node.position, expected);
   };
+  const checkArguments = (node: Expression, known: readonly string[]): void => {
+    const wrong = Object.keys(node.args).find((key) => !known.includes(key));
+    if (wrong !== undefined) fail(node, unknownArgument(node.name, wrong, known));
+  };
+  let process: ResolvedBackend["process"] = null;
   let node = root;
-  while (node.name === WRAPPER) {
-    if (Object.keys(node.args).length > 0) fail(node, `no arguments in front of ${WRAPPER}`);
-    if (node.children.length !== 1) fail(node, `one backend in the brackets of ${WRAPPER}`);
-    node = node.children[0];
+  for (; Object.hasOwn(wrappers, node.name); [node] = node.children) {
+    checkArguments(node, wrappers[node.name]);
+    if (node.children.length !== 1) fail(node, `one backend in the brackets of ${node.name}`);
+    if (node.name !== PROCESS) continue;
+    if (process !== null) fail(node, `${PROCESS} once: one child process runs the backend`);
+    process = node.args;
   }
   if (!isBackend(node.name)) throw unknownBackend(field, node.name);
   if (node.children.length > 0) fail(node.children[0], `nothing in the brackets of ${node.name}`);
-  const known = backends[node.name];
-  for (const key of Object.keys(node.args)) {
-    if (!known.includes(key)) fail(node, unknownArgument(node.name, key, known));
-  }
-  return { name: node.name, args: node.args, expression: formatExpression(root) };
+  checkArguments(node, backends[node.name]);
+  return { name: node.name, args: node.args, process, expression: formatExpression(root) };
 }
 
 function isBackend(name: string): name is BackendName {

@@ -31,6 +31,8 @@ export class Channel {
    * it publishes.
    */
   readonly entered: Float64Array;
+  /** When each slot's row is no longer wanted, on the same clock; 0 if it has no deadline. */
+  readonly deadlines: Float64Array;
   readonly #ringMask: number;
   readonly #texts: Uint8Array;
 
@@ -41,6 +43,7 @@ export class Channel {
     this.control = new Int32Array(buffers.control);
     this.payload = buffers.payload;
     this.entered = new Float64Array(buffers.control, this.layout.entered * 4, shape.slots);
+    this.deadlines = new Float64Array(buffers.control, this.layout.deadline * 4, shape.slots);
     this.#ringMask = this.layout.ringEntries - 1;
     this.#texts = new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES);
   }
@@ -98,6 +101,16 @@ export class Channel {
   }
 
   /**
+   * Says when and how a row is to be run, before it is published: when it entered `models()`, until when it
+   * is wanted (both in ms of the common clock; 0: for ever), and its priority, 0 first.
+   */
+  schedule(slot: number, enteredMs: number, deadlineMs: number, priority: number): void {
+    this.entered[slot] = enteredMs;
+    this.deadlines[slot] = deadlineMs;
+    this.control[this.layout.priority + slot] = priority;
+  }
+
+  /**
    * Publishes a filled slot: the row is the leader's to take from here on. The bell is rung apart, once for
    * many rows.
    */
@@ -122,9 +135,29 @@ export class Channel {
     return atomics.compareExchange(this.control, at, word, free) === word;
   }
 
+  /** Whether a row's deadline passed. */
+  isOver(slot: number, nowMs: number): boolean {
+    const deadlineMs = this.deadlines[slot];
+    return deadlineMs !== 0 && deadlineMs <= nowMs;
+  }
+
   /**
-   * Takes one word of done bits; bit b of word w stands for slot w * 32 + b. The caller then owns those
-   * slots' outcomes.
+   * Answers a row that waits and whose deadline passed, in the name of whoever leads. False if its caller
+   * gave it up meanwhile.
+   */
+  expire(slot: number, generation: number): boolean {
+    const at = this.layout.word + slot;
+    const queued = slotWord(Phase.queued, 0, 0, generation);
+    const done = slotWord(Phase.done, 0, Outcome.timedOut, generation);
+    if (atomics.compareExchange(this.control, at, queued, done) !== queued) return false;
+    this.markDone(slot >>> 5, 1 << (slot & 31));
+    this.ringCaller();
+    return true;
+  }
+
+  /**
+   * Takes one word of done bits; bit b of word w stands for slot w * 32 + b. A bit may be set twice, so only
+   * a slot whose word says done has an outcome, which is read once: see `recycle`.
    */
   takeDone(word: number): number {
     const at = this.layout.done + word;
@@ -165,29 +198,45 @@ export class Channel {
     atomics.or(this.control, this.layout.done + word, bits);
   }
 
-  /** Wakes the caller, if it sleeps. Rung once for all rows of a batch. */
+  /**
+   * Wakes the caller, if it sleeps. Rung once for all rows of a batch. `waiting` is cleared before the bell
+   * grows: a caller reads the bell first, so whoever clears its `waiting` also changes the bell that it is
+   * about to sleep on. The other way round it could sleep with nobody told.
+   */
   ringCaller(): void {
     const { control, layout } = this;
-    atomics.add(control, layout.bell, 1);
-    if (atomics.load(control, layout.waiting) !== 0 && atomics.exchange(control, layout.waiting, 0) !== 0) {
-      atomics.notify(control, layout.bell);
-    }
+    const { bell, waiting } = layout;
+    const waits = atomics.load(control, waiting) !== 0 && atomics.exchange(control, waiting, 0) !== 0;
+    atomics.add(control, bell, 1);
+    if (waits) atomics.notify(control, bell);
+  }
+
+  /** Wakes the caller, whatever `waiting` says: the dead may have cleared it and not come to the bell. */
+  wakeCaller(): void {
+    atomics.add(this.control, this.layout.bell, 1);
+    atomics.notify(this.control, this.layout.bell);
   }
 
   /**
    * Answers for every row that a dead instance took. Called by the supervisor; returns how many there were.
+   *
+   * It may have died after it completed rows and before it set their done bits, so the bits of all rows that
+   * are done are set once more. The caller passes over a bit whose slot is not done.
    */
   failTaken(owner: number): number {
     const { control, layout } = this;
     let failed = 0;
+    let done = 0;
     for (let slot = 0; slot < this.shape.slots; slot++) {
       const word = atomics.load(control, layout.word + slot);
-      if (phaseOf(word) !== Phase.taken || ownerOf(word) !== owner) continue;
-      if (!this.complete(slot, owner, generationOf(word), Outcome.instanceLost)) continue;
+      if (phaseOf(word) === Phase.taken && ownerOf(word) === owner) {
+        if (!this.complete(slot, owner, generationOf(word), Outcome.instanceLost)) continue;
+        failed++;
+      } else if (phaseOf(word) !== Phase.done) continue;
       this.markDone(slot >>> 5, 1 << (slot & 31));
-      failed++;
+      done++;
     }
-    if (failed > 0) this.ringCaller();
+    if (done > 0) this.wakeCaller();
     return failed;
   }
 
@@ -197,11 +246,12 @@ export class Channel {
   /** Written by the instance before it completes the row. Cut to what fits. */
   writeText(slot: number, text: string): void {
     const at = slot * TEXT_BYTES;
-    // encodeInto refuses shared memory in some runtimes, so the text goes through a copy.
-    const bytes = encoder.encode(text).subarray(0, TEXT_BYTES - 2);
-    this.#texts[at] = bytes.length & 0xff;
-    this.#texts[at + 1] = bytes.length >>> 8;
-    this.#texts.set(bytes, at + 2);
+    // Through memory of its own, since encodeInto refuses shared memory in some runtimes. It never cuts
+    // inside a character.
+    const { written } = encoder.encodeInto(text, encoded);
+    this.#texts[at] = written & 0xff;
+    this.#texts[at + 1] = written >>> 8;
+    this.#texts.set(encoded.subarray(0, written), at + 2);
   }
 
   readText(slot: number): string {
@@ -212,4 +262,5 @@ export class Channel {
 }
 
 const encoder = new TextEncoder();
+const encoded = new Uint8Array(TEXT_BYTES - 2);
 const decoder = new TextDecoder();

@@ -57,8 +57,14 @@ export interface PoolLayout {
 /** Words of one instance's line. */
 export const InstanceWord = { state: 0, wake: 1, words: 16 } as const;
 
-/** Words of one waiting list. `dims` follows. */
-export const GroupWord = { head: 0, tail: 1, count: 2, dims: 3 } as const;
+/** Levels of priority: 0 goes first. */
+export const PRIORITIES = 3;
+
+/** Words of one waiting list. */
+export const ListWord = { head: 0, tail: 1, count: 2, words: 3 } as const;
+
+/** A group, the rows of one shape: a list for each priority (3 of 3 words), then the open dimensions. */
+export const GroupWord = { lists: 0, dims: 9 } as const;
 
 export function poolLayout(shape: MemoryShape): PoolLayout {
   const pendingWords = Math.ceil(shape.channels / 32);
@@ -112,7 +118,8 @@ export interface ChannelLayout {
   word: number;
   next: number;
   previous: number;
-  group: number;
+  priority: number;
+  list: number;
   linked: number;
   result: number;
   resultRow: number;
@@ -120,6 +127,7 @@ export interface ChannelLayout {
   inputDims: number;
   outputDims: number;
   entered: number;
+  deadline: number;
   textBytes: number;
   words: number;
 }
@@ -152,7 +160,8 @@ export function channelLayout(shape: MemoryShape): ChannelLayout {
     word: take(slots),
     next: take(slots),
     previous: take(slots),
-    group: take(slots),
+    priority: take(slots),
+    list: take(slots),
     linked: take(slots),
     result: take(slots),
     resultRow: take(slots),
@@ -160,6 +169,7 @@ export function channelLayout(shape: MemoryShape): ChannelLayout {
     inputDims: take(slots * shape.inputDims),
     outputDims: take(slots * shape.outputDims),
     entered: take(slots * 2),
+    deadline: take(slots * 2),
     textBytes: take((slots * TEXT_BYTES) / 4) * 4,
   };
   return { ...layout, words: at };

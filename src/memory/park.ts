@@ -11,6 +11,8 @@ import { atomics } from "./atomics.ts";
 import type { Channel } from "./channel.ts";
 import type { Spin } from "./spin.ts";
 
+/** How long answers are looked for again and again in one turn of the event loop. */
+const TURN_MS = 1;
 /** How often a waiting caller makes sure that somebody is left to answer. Answers never wait for this. */
 const CHECK_MS = 250;
 
@@ -22,8 +24,11 @@ export interface Doorman {
   look(): number;
   /** Rows still to come. */
   inFlight(): number;
+  /** When `check` is to be called at the latest, in ms of the clock; Infinity if that is no matter. */
+  nearestMs(): number;
   /**
-   * Called now and then while rows are to come: finds out whether anybody is left to answer; gives up if not.
+   * Called now and then while rows are to come: gives up what is no longer wanted, and all of it if nobody is
+   * left to answer.
    */
   check(): void;
 }
@@ -35,8 +40,8 @@ export class Doorbell {
   readonly #door: Doorman;
   readonly #alive: NodeJS.Timeout;
   #armed = false;
-  #sinceMs = 0;
   #pollUntilMs = 0;
+  #turnUntilMs = 0;
 
   constructor(channel: Channel, spin: Spin, nowMs: () => number, door: Doorman) {
     this.#channel = channel;
@@ -66,31 +71,38 @@ export class Doorbell {
     for (;;) {
       const seen = atomics.load(control, layout.bell);
       atomics.store(control, layout.waiting, 1);
-      this.#door.look();
+      const found = this.#door.look();
       if (done()) return;
-      if (atomics.wait(control, layout.bell, seen, CHECK_MS) === "timed-out") this.#door.check();
+      // A look that found something may have left some for the next one, and nobody rings for those again.
+      if (found > 0) continue;
+      const leftMs = Math.max(0, this.#door.nearestMs() - this.#nowMs());
+      const waited = atomics.wait(control, layout.bell, seen, Math.min(CHECK_MS, leftMs));
+      if (waited === "timed-out") this.#door.check();
     }
   }
 
   /** Lets a sleeping wait end, so that nothing of this caller stays behind. */
   dismiss(): void {
     clearInterval(this.#alive);
-    const { control, layout } = this.#channel;
-    atomics.add(control, layout.bell, 1);
-    atomics.notify(control, layout.bell);
+    this.#channel.wakeCaller();
   }
 
   #begin(): void {
-    this.#sinceMs = this.#nowMs();
-    const budgetMs = this.#spin.budgetMs;
+    const budgetMs = this.#spin.begin();
     if (budgetMs === 0) return this.#sleep();
-    this.#pollUntilMs = this.#sinceMs + budgetMs;
+    this.#pollUntilMs = this.#nowMs() + budgetMs;
     setImmediate(this.#poll);
   }
 
   readonly #poll = (): void => {
-    if (this.#door.look() > 0) return this.#found();
-    if (this.#nowMs() < this.#pollUntilMs) setImmediate(this.#poll);
+    this.#beginTurn();
+    const found = this.#door.look() > 0;
+    if (!found && this.#nowMs() < this.#pollUntilMs) {
+      setImmediate(this.#poll);
+      return;
+    }
+    this.#spin.end(found);
+    if (found) this.#found();
     else this.#sleep();
   };
 
@@ -100,7 +112,9 @@ export class Doorbell {
     atomics.store(control, layout.waiting, 1);
     if (this.#door.look() > 0) {
       atomics.store(control, layout.waiting, 0);
-      return this.#found();
+      // Not in a microtask: answers that always lie ready would keep this thread from its event loop.
+      setImmediate(this.#nextTurn);
+      return;
     }
     const wait = atomics.waitAsync(control, layout.bell, seen);
     if (wait.async) void wait.value.then(this.#woken);
@@ -108,24 +122,34 @@ export class Doorbell {
   }
 
   readonly #woken = (): void => {
+    this.#beginTurn();
     if (this.#door.look() > 0) return this.#found();
     if (this.#door.inFlight() > 0) this.#sleep();
     else this.#rest();
   };
 
+  #beginTurn(): void {
+    this.#turnUntilMs = this.#nowMs() + TURN_MS;
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#beginTurn();
+    this.#goOn();
+  };
+
   /** Callers go on in the microtasks that follow; what they ask for is waited for from a fresh start. */
   #found(): void {
-    this.#learn();
     queueMicrotask(this.#goOn);
   }
 
-  #learn(): void {
-    this.#spin.learn(this.#nowMs() - this.#sinceMs);
-  }
-
+  /**
+   * Looks again in the same turn, so that callers and instances work side by side: a caller that settled all
+   * there is before it lets anybody go on would leave the instances with nothing to do meanwhile.
+   */
   readonly #goOn = (): void => {
-    if (this.#door.inFlight() > 0) this.#begin();
-    else this.#rest();
+    if (this.#door.inFlight() === 0) this.#rest();
+    else if (this.#nowMs() < this.#turnUntilMs && this.#door.look() > 0) this.#found();
+    else this.#begin();
   };
 
   #rest(): void {

@@ -11,6 +11,7 @@
  *   Free -> Queued       the caller, when the row's bytes are in place
  *   Queued -> Taken(i)   the leader, for its own batch
  *   Queued -> Free       the caller gives the row up before anybody took it
+ *   Queued -> Done       the leader, when the row's deadline passed
  *   Taken(i) -> Done     instance i, or the supervisor in the name of an instance that died
  *   Done -> Free         the caller, when it has read the outcome
  */
@@ -18,7 +19,7 @@
 export const Phase = { free: 0, queued: 1, taken: 2, done: 3 } as const;
 
 /** Outcomes of a row: 0 is success, 1..31 the C library's status negated, 32 and above our own. */
-export const Outcome = { ok: 0, instanceLost: 32 } as const;
+export const Outcome = { ok: 0, instanceLost: 32, timedOut: 33 } as const;
 
 export const SLOT_LIMIT = 65_536;
 export const GENERATION_MASK = 0xffff;

@@ -91,7 +91,7 @@ export const VERSION_SYMBOLS: Pick<typeof SYMBOLS, "tp_abi_version"> = {
 
 /** What this side was written against: an equal major and at least this minor are needed. */
 export const TP_ABI_MAJOR = 1;
-export const TP_ABI_MINOR = 0;
+export const TP_ABI_MINOR = 1;
 
 export const TP_OK = 0;
 export const TP_ERR_ARGUMENT = -1;
@@ -108,6 +108,8 @@ export const TP_ERR_SPLIT = -11;
 export const TP_ERR_DEVICE = -12;
 export const TP_ERR_INTERRUPTED = -13;
 export const TP_ERR_INTERNAL = -14;
+export const TP_ERR_LOST = -15;
+export const TP_ERR_DEAD = -16;
 
 // Element types: ONNX's numbers.
 export const TP_F32 = 1;

@@ -13,7 +13,7 @@ import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import type { ModelSpec } from "./spec.ts";
 import { readStats } from "./stats.ts";
-import type { Answered, AttachedPipe, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
+import type { Answered, AttachedPipe, CallOptions, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
 
 /** Grows when the contents of a shared pipe change. */
 const SHARED_VERSION = 1;
@@ -82,16 +82,18 @@ export function attach(shared: SharedPipe): AttachedPipe {
     share: () => contents,
     close: () => (closing ??= detach(caller, channel, native)),
   });
-  return Object.assign(pipe, { sync: <I extends PipeInput>(input: I) => sync(caller, input) });
+  return Object.assign(pipe, {
+    sync: <I extends PipeInput>(input: I, options?: CallOptions) => sync(caller, input, options),
+  });
 }
 
-function sync<I extends PipeInput>(caller: Caller, input: I): Answered<I> {
+function sync<I extends PipeInput>(caller: Caller, input: I, options: CallOptions | undefined): Answered<I> {
   if (isMainThread) {
     throw new ConfigError("sync", "a call on the main thread", "a Worker: it would block the event loop", {
       hint: "use await models(input)",
     });
   }
-  return caller.sync(input);
+  return caller.sync(input, options);
 }
 
 /** Gives this thread's place back; the pipe goes on. */
@@ -99,8 +101,10 @@ async function detach(caller: Caller, channel: Channel, native: Native): Promise
   caller.refuse(() => new PipeClosedError("Cannot use a pipe that this thread has left"));
   await caller.whenIdle();
   caller.dismiss();
-  native.threadUnwatch(channel.watch);
+  // In this order: a channel whose watch has ended counts as a dead thread's, which somebody may inherit.
+  const watch = channel.watch;
   channel.release();
+  native.threadUnwatch(watch);
 }
 
 function checked(shared: SharedPipe): SharedContents {
@@ -133,25 +137,32 @@ function isAlive(native: Native, watch: number): boolean {
   }
 }
 
+/** Looks at the table until a place is found: others may come and go meanwhile, so one look is not enough. */
+const LOOKS = 3;
+
 /** A free channel, or one whose thread ended with nothing left in flight. */
 function claimChannel(contents: SharedContents, native: Native): Channel {
   const { channels, shape } = contents;
-  for (let index = 0; index < channels.length; index++) {
-    const channel = new Channel(index, shape, channels[index]);
-    if (channel.claim()) {
-      channel.watch = native.threadWatch();
-      return channel;
+  for (let look = 0; look < LOOKS; look++) {
+    for (let index = 0; index < channels.length; index++) {
+      const channel = new Channel(index, shape, channels[index]);
+      if (takeChannel(channel, native)) return channel;
     }
-    const watch = channel.watch;
-    if (watch === 0 || native.threadAlive(watch)) continue;
-    const mine = native.threadWatch();
-    if (channel.inherit(watch, mine)) {
-      native.threadUnwatch(watch);
-      return channel;
-    }
-    native.threadUnwatch(mine);
   }
   throw new ConfigError("max_callers", show(channels.length), "more places than threads that attach", {
     hint: "all of them are taken",
   });
+}
+
+function takeChannel(channel: Channel, native: Native): boolean {
+  if (channel.claim()) {
+    channel.watch = native.threadWatch();
+    return true;
+  }
+  const watch = channel.watch;
+  if (watch === 0 || isAlive(native, watch)) return false;
+  const mine = native.threadWatch();
+  const inherited = channel.inherit(watch, mine);
+  native.threadUnwatch(inherited ? watch : mine);
+  return inherited;
 }

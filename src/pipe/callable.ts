@@ -1,7 +1,7 @@
 /** The function that `pipe()` and `attach()` give: a caller, dressed as what users call. */
 
 import type { Caller } from "./caller.ts";
-import type { Answered, Pipe, PipeInput } from "./types.ts";
+import type { Answered, CallOptions, Pipe, PipeInput } from "./types.ts";
 
 /** What differs between the owner of a pipe and a thread that attached to it. */
 export type PipeMethods = Pick<Pipe, "describe" | "stats" | "share" | "close">;
@@ -9,17 +9,24 @@ export type PipeMethods = Pick<Pipe, "describe" | "stats" | "share" | "close">;
 type Forward = Pipe["forward"];
 
 export function callable(caller: Caller, methods: PipeMethods): Pipe {
-  const forward = ((input: PipeInput | readonly PipeInput[]) =>
-    Array.isArray(input) ? callAll(caller, input) : caller.call(input as PipeInput)) as Forward;
+  const forward = ((input: PipeInput | readonly PipeInput[], options?: CallOptions) =>
+    Array.isArray(input)
+      ? callAll(caller, input, options)
+      : caller.call(input as PipeInput, options)) as Forward;
   return Object.assign(forward, methods, {
     forward,
+    room: (rows = 1) => caller.room(rows),
     [Symbol.asyncDispose]: () => methods.close(),
   });
 }
 
 /** Each input on its own; all are settled before the first error is the rejection. */
-async function callAll(caller: Caller, inputs: readonly PipeInput[]): Promise<Answered<PipeInput>[]> {
-  const settled = await Promise.allSettled(inputs.map((input) => caller.call(input)));
+async function callAll(
+  caller: Caller,
+  inputs: readonly PipeInput[],
+  options: CallOptions | undefined,
+): Promise<Answered<PipeInput>[]> {
+  const settled = await Promise.allSettled(inputs.map((input) => caller.call(input, options)));
   return settled.map((outcome) => {
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;

@@ -3,26 +3,26 @@
  * on the caller's thread and belongs to it; what is shared lies behind `Channel` and `Pool`.
  */
 
-import { ExecutionError, InputError, InvariantError, PipeClosedError, QueueFullError } from "../errors.ts";
+import { InputError, PipeClosedError, QueueFullError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
 import { Doorbell } from "../memory/park.ts";
 import { Gate } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
-import { Outcome, outcomeOf } from "../memory/slot.ts";
 import { Spin } from "../memory/spin.ts";
-import { failureOf } from "./failure.ts";
-import { isInFlight, markInFlight, unmarkInFlight } from "./in-flight.ts";
+import { Answers } from "./answers.ts";
+import { NO_WISHES, readCallOptions } from "./call-options.ts";
+import type { Wishes } from "./call-options.ts";
+import { isInFlight, markInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
 import { Request, SlotBooks } from "./requests.ts";
-import type { Reject, Resolve } from "./requests.ts";
+import type { CallerCounts, Reject, Resolve } from "./requests.ts";
 import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
+import { Room } from "./room.ts";
 import type { ModelSpec } from "./spec.ts";
-import type { Answered, PipeInput } from "./types.ts";
+import type { Answered, CallOptions, PipeInput } from "./types.ts";
 
-/** Settling for longer than this gives the event loop a turn before it goes on. */
-const SETTLE_MS = 1;
 /** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
 const RING_EVERY_MIN = 8;
 
@@ -44,22 +44,18 @@ export class Caller {
   readonly #nowMs: () => number;
   readonly #bell: Doorbell;
   readonly #writer: InputWriter;
-  readonly #reader: ResultReader;
+  readonly #answers: Answers;
+  readonly #room: Room;
   readonly #scratch = newScratch();
   readonly #slots: SlotBooks;
   #unrung = 0;
   #ringScheduled = false;
-  /** The slots of a request of one row, while its result is read. */
-  readonly #oneSlot = new Int32Array(1);
   readonly #ringEvery: number;
-  #requestsInFlight = 0;
   #resolve: Resolve = () => {};
   #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
-  #abandoned = false;
-  #idle: (() => void)[] = [];
 
-  readonly counts = { submitted: 0, refused: 0, succeeded: 0, failed: 0 };
+  readonly counts: CallerCounts = { submitted: 0, refused: 0, succeeded: 0, failed: 0, inFlight: 0 };
 
   constructor(options: CallerOptions) {
     this.#pool = options.pool;
@@ -69,11 +65,22 @@ export class Caller {
     this.#slots = new SlotBooks(options.channel.shape.slots);
     this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
     this.#writer = new InputWriter(options.spec, options.channel);
-    this.#reader = new ResultReader(options.spec, options.channel, options.results);
+    const reader = new ResultReader(options.spec, options.channel, options.results);
+    const { channel, nowMs } = options;
+    this.#room = new Room(channel.shape.slots, () => Math.min(this.#slots.free, channel.ringRoom));
+    this.#answers = new Answers({
+      channel,
+      slots: this.#slots,
+      reader,
+      counts: this.counts,
+      nowMs,
+      onFree: () => this.#room.look(),
+    });
     this.#bell = new Doorbell(options.channel, new Spin(options.spinUs), options.nowMs, {
-      look: () => this.#settle(),
-      inFlight: () => this.#inFlight,
-      check: () => this.#checkAlive(options.isOwnerAlive),
+      look: () => this.#answers.settle(),
+      inFlight: () => this.#answers.rowsInFlight,
+      nearestMs: () => this.#answers.giveUps.nearestMs,
+      check: () => this.#check(options.isOwnerAlive),
     });
   }
 
@@ -81,20 +88,12 @@ export class Caller {
     return this.#slots.free;
   }
 
-  get requestsInFlight(): number {
-    return this.#requestsInFlight;
-  }
-
-  get #inFlight(): number {
-    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free;
-  }
-
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
-  call<I extends PipeInput>(input: I): Promise<Answered<I>> {
+  call<I extends PipeInput>(input: I, options?: CallOptions): Promise<Answered<I>> {
     const promise = new Promise<Answered<I>>(this.#keepResolvers);
     const reject = this.#reject;
     try {
-      this.#submit(input, this.#resolve, reject);
+      this.#submit(input, options, this.#resolve, reject);
     } catch (error) {
       reject(error);
       return promise;
@@ -113,14 +112,14 @@ export class Caller {
     this.#reject = reject;
   };
 
-  /** Runs one request and blocks the thread until it is answered. */
-  sync<I extends PipeInput>(input: I): Answered<I> {
+  /** Runs one request and blocks the thread until it is answered, or its timeout passed. */
+  sync<I extends PipeInput>(input: I, options?: CallOptions): Answered<I> {
     let settled = false;
     let failure: { error: unknown } | null = null;
     const resolve = () => {
       settled = true;
     };
-    this.#submit(input, resolve as Resolve, (error) => {
+    this.#submit(input, options, resolve as Resolve, (error) => {
       settled = true;
       failure = { error };
     });
@@ -133,24 +132,27 @@ export class Caller {
     return input as Answered<I>;
   }
 
+  /** Resolves when `rows` more rows can be queued. */
+  room(rows: number): Promise<void> {
+    return this.#failure === null ? this.#room.wait(rows) : Promise.reject(this.#failure());
+  }
+
   /** Resolves when nothing of this caller is in flight. */
   whenIdle(): Promise<void> {
-    if (this.#inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+    return this.#answers.whenIdle();
   }
 
   /** Refuses new requests from now on, with the error that `failure` makes. */
   refuse(failure: () => Error): void {
     this.#failure ??= failure;
+    this.#room.refuse(failure);
   }
 
   /** Rejects everything in flight: nobody will answer any more. The slots are not used again. */
   abandon(failure: () => Error): void {
     this.refuse(failure);
-    this.#abandoned = true;
-    for (const request of this.#slots.abandonAll()) this.#fail(request, failure());
+    this.#answers.abandon(failure);
     this.dismiss();
-    for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** Lets go of the event loop. */
@@ -158,10 +160,12 @@ export class Caller {
     this.#bell.dismiss();
   }
 
-  #submit(input: PipeInput, resolve: Resolve, reject: Reject): void {
+  #submit(input: PipeInput, options: CallOptions | undefined, resolve: Resolve, reject: Reject): void {
     const enteredMs = this.#nowMs();
+    let wishes = NO_WISHES;
     this.counts.submitted++;
     try {
+      if (options !== undefined) wishes = readCallOptions(options);
       this.#admit(input);
     } catch (error) {
       this.counts.refused++;
@@ -170,20 +174,25 @@ export class Caller {
     const { rows } = this.#scratch;
     const request = new Request(input, rows, resolve, reject);
     markInFlight(input);
-    this.#requestsInFlight++;
-    for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs);
+    this.counts.inFlight++;
+    for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs, wishes);
     clearScratch(this.#scratch);
     this.#unrung += rows;
+    if (wishes !== NO_WISHES) this.#answers.giveUps.watch(request, wishes, enteredMs);
+    // Instances that drain look at every ring, but only for rows that were published before the gate turned.
+    // Whoever closed it may not have seen these.
+    if (this.#pool.gate === Gate.open) return;
+    this.#answers.giveUp(request, this.#failure?.() ?? new PipeClosedError());
   }
 
   /**
    * Fills and publishes as many free slots as follow each other, for rows from `row` on; returns how many.
    */
-  #fill(request: Request, row: number, enteredMs: number): number {
+  #fill(request: Request, row: number, enteredMs: number, { timeoutMs, priority }: Wishes): number {
     const { first, rows } = this.#slots.takeRun(request, row);
     this.#writer.write(this.#scratch, row, first, rows);
     for (let slot = first; slot < first + rows; slot++) {
-      this.#channel.entered[slot] = enteredMs;
+      this.#channel.schedule(slot, enteredMs, timeoutMs === 0 ? 0 : enteredMs + timeoutMs, priority);
       this.#channel.publish(slot);
     }
     return rows;
@@ -216,85 +225,17 @@ export class Caller {
     this.#pool.ring(this.#channel.index);
   }
 
-  /** Whether anybody is left to answer: the pipe may have given up, or its owner's thread may have ended. */
-  #checkAlive(isOwnerAlive: () => boolean): void {
-    if (this.#inFlight === 0) return;
+  /** Now and then: deadlines that passed, and whether anybody is left to answer. */
+  #check(isOwnerAlive: () => boolean): void {
+    this.#answers.giveUps.expire();
+    this.#room.look();
+    // Whoever waits for room is told too: nobody reads a ring any more that is full of rows given up.
+    if (this.#answers.rowsInFlight === 0 && !this.#room.isAwaited) return;
     if (this.#pool.gate === Gate.shut) {
-      if (this.#settle() > 0) return;
+      if (this.#answers.settle() > 0) return;
       this.abandon(() => new PipeClosedError("Cannot go on: the pipe was shut before it answered"));
     } else if (!isOwnerAlive()) {
       this.abandon(() => new PipeClosedError("Cannot go on: the thread that owns the pipe ended"));
     }
-  }
-
-  /**
-   * Takes done bits from high slots to low, so that the lowest are used again first. Returns the rows found.
-   */
-  #settle(): number {
-    if (this.#abandoned) return 0;
-    const channel = this.#channel;
-    let found = 0;
-    const untilMs = this.#nowMs() + SETTLE_MS;
-    for (let word = (this.#slots.used - 1) >> 5; word >= 0; word--) {
-      let bits = channel.takeDone(word);
-      if (bits === 0) continue;
-      while (bits !== 0) {
-        const bit = 31 - Math.clz32(bits);
-        bits &= ~(1 << bit);
-        this.#rowDone(word * 32 + bit);
-        found++;
-        if ((found & 7) !== 0 || bits === 0 || this.#nowMs() <= untilMs) continue;
-        channel.markDone(word, bits);
-        return found;
-      }
-      if (this.#nowMs() > untilMs) break;
-    }
-    if (found > 0 && this.#inFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
-    return found;
-  }
-
-  #rowDone(slot: number): void {
-    const request = this.#slots.owner(slot);
-    if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
-    const outcome = outcomeOf(this.#channel.wordOf(slot));
-    if (outcome !== Outcome.ok) request.error ??= failureOf(outcome, this.#channel.readText(slot));
-    if (--request.left > 0) return;
-    let result: PipeInput["result"];
-    if (request.error === null) {
-      this.#oneSlot[0] = slot;
-      result = this.#readResult(request, request.slots ?? this.#oneSlot);
-    }
-    if (request.slots === null) this.#reuse(slot);
-    else for (let row = request.rows - 1; row >= 0; row--) this.#reuse(request.slots[row]);
-    if (result === undefined) return this.#fail(request, request.error!);
-    this.#settled(request);
-    if (request.answer(result)) this.counts.succeeded++;
-    else this.counts.failed++;
-  }
-
-  #readResult(request: Request, slots: ArrayLike<number>): PipeInput["result"] {
-    try {
-      return this.#reader.read(slots);
-    } catch (error) {
-      request.error = error instanceof Error ? error : new ExecutionError(String(error));
-      return undefined;
-    }
-  }
-
-  #reuse(slot: number): void {
-    this.#reader.drop(slot);
-    this.#channel.recycle(slot, this.#channel.wordOf(slot));
-    this.#slots.giveBack(slot);
-  }
-
-  #settled(request: Request): void {
-    unmarkInFlight(request.input);
-    this.#requestsInFlight--;
-  }
-
-  #fail(request: Request, error: Error): void {
-    this.#settled(request);
-    this.counts.failed++;
-    request.reject(error);
   }
 }

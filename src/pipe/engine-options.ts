@@ -1,9 +1,11 @@
 /** The options with which the C library opens a model. */
 
-import type { BackendName } from "../backends/resolve.ts";
+import { resolve } from "node:path";
+import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
+import { environment } from "../native/locate.ts";
 import type { EngineOptions } from "../protocol.ts";
 import type { ParsedConfig } from "./config.ts";
-import { parseDims, refuse } from "./config-values.ts";
+import { parseDims, readInteger, refuse } from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
 import { dtypeOfNumber, dtypes, isDtype, names } from "./dtype.ts";
 import { MAX_RANK } from "../native/abi.ts";
@@ -40,6 +42,35 @@ function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string,
 
 function limitText({ rows, shapes }: Limit): string {
   return shapes === null ? String(rows) : shapes.map((shape) => shape.join("x")).join(",");
+}
+
+const RUN_TIMEOUT_MS_MAX = 86_400_000;
+
+const FILES: ReadonlySet<string> = new Set(["path", "model::cache"]);
+const LIBRARIES: ReadonlySet<string> = new Set(["onnxruntime", "tensorrt", "cuda"]);
+
+/**
+ * The same for child processes that run the backend. Later ones may be started after the program has changed
+ * its folder, so paths are made whole; what has no `/` is looked for by the system's loader.
+ */
+export function processOptions(args: Readonly<ProcessArguments>, inner: EngineOptions): EngineOptions {
+  const [[, backend], ...others] = inner;
+  const options: [string, string][] = [
+    ["backend", "Process"],
+    ["inner", backend],
+  ];
+  const host = args.host ?? environment("TRTPIPE_HOST");
+  if (host) options.push(["host", resolve(host)]);
+  if (args.run_timeout !== undefined) {
+    const field = "backend argument run_timeout";
+    options.push(["run_timeout", String(readInteger(field, args.run_timeout, 0, RUN_TIMEOUT_MS_MAX))]);
+  }
+  for (const [key, value] of others) {
+    if (key === "host") continue;
+    const isPath = FILES.has(key) || (LIBRARIES.has(key) && value.includes("/"));
+    options.push([key, isPath ? resolve(value) : value]);
+  }
+  return options;
 }
 
 /** Shapes and dtypes of a backend without a model: its arguments, else the shape that `max` gives. */

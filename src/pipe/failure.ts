@@ -2,7 +2,7 @@
 
 import { DeviceLostError, ExecutionError, InstanceLostError, InvariantError } from "../errors.ts";
 import { Outcome } from "../memory/slot.ts";
-import { TP_ERR_DEVICE, TP_ERR_INTERRUPTED } from "../native/abi.ts";
+import { TP_ERR_DEVICE, TP_ERR_INTERRUPTED, TP_ERR_LOST } from "../native/abi.ts";
 
 export function failureOf(outcome: number, text: string): Error {
   if (outcome === Outcome.instanceLost) {
@@ -11,6 +11,7 @@ export function failureOf(outcome: number, text: string): Error {
   const status = -outcome;
   if (status === TP_ERR_DEVICE) return new DeviceLostError(`The device was lost: ${text}`);
   if (status === TP_ERR_INTERRUPTED) return new InstanceLostError(`The run was ended: ${text}`, true);
+  if (status === TP_ERR_LOST) return new InstanceLostError(`The batch was lost: ${text}`, true);
   if (outcome > 31) return new InvariantError(`a row has the unknown outcome ${outcome}`);
   return new ExecutionError(`Cannot run the model: ${text}`);
 }

@@ -8,10 +8,12 @@ import type { EngineCandidate, LoadMessage } from "../protocol.ts";
 import { isEngineFile } from "../backends/resolve.ts";
 import type { BackendName } from "../backends/resolve.ts";
 import type { ParsedConfig } from "./config.ts";
-import { engineOptions } from "./engine-options.ts";
+import { engineOptions, processOptions } from "./engine-options.ts";
 
 /** In order of preference, when the configuration names none. */
 const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
+
+const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 
 /** `library` is the path of the C library that this thread has loaded; the instances load the same. */
 export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
@@ -19,12 +21,13 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   const engine = typeof model === "string" && isEngineFile(model);
   const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
   const names = backend === null ? preferred : [backend.name];
-  const onnxruntime = names.includes("OnnxTensor") ? onnxruntimePath(config) : null;
+  const libraries = names.includes("OnnxTensor") ? onnxruntimes(config) : [];
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
-    if (name === "OnnxTensor" && onnxruntime !== null) options.push(["onnxruntime", onnxruntime]);
+    if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
     if (name === "TensorrtTensor") options.push(...tensorrtPaths(config));
-    return { backend: name, options };
+    if (backend === null || backend.process === null) return { backend: name, options };
+    return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
   });
   return {
     kind: "load",
@@ -35,16 +38,26 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   };
 }
 
-/** The key `onnxruntime`, TRTPIPE_ONNXRUNTIME, the npm package; null leaves it to the loader's path. */
-function onnxruntimePath(config: ParsedConfig): string | null {
-  return config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME") ?? fromPackage();
+/**
+ * Libraries to try in order. What the key `onnxruntime` or TRTPIPE_ONNXRUNTIME names is the only one; else
+ * it is that of the npm package, then what the system's loader finds.
+ */
+function onnxruntimes(config: ParsedConfig): readonly string[] {
+  const named = config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME");
+  if (named) return [named];
+  const packaged = fromPackage();
+  return packaged === null ? LOADERS : [packaged, ...LOADERS];
 }
 
-/** Where TensorRT and CUDA's driver are, as far as it is said; else the loader's own path is searched. */
+/**
+ * Where TensorRT, CUDA's driver and the program that builds engines are, as far as it is said; the C library
+ * finds the others.
+ */
 function tensorrtPaths({ tensorrt }: ParsedConfig): [string, string][] {
   const paths: [string, string | null | undefined][] = [
     ["tensorrt", tensorrt.library ?? environment("TRTPIPE_TENSORRT")],
     ["cuda", environment("TRTPIPE_CUDA")],
+    ["host", environment("TRTPIPE_HOST")],
   ];
   return paths.flatMap(([key, path]): [string, string][] => (path ? [[key, path]] : []));
 }

@@ -9,6 +9,7 @@ import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
@@ -36,10 +37,14 @@ export class Owner {
   readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
+  /** Handle of each instance in the C library, while its thread has it. */
+  readonly #handles = new Map<number, number>();
   /** Handle of the loaded model, 0 before and after. */
   #model = 0;
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
+  /** The pipe is given up while it loads. */
+  #leaving = false;
   /** Watch on this thread, by which attached threads notice its end. */
   readonly watch: number;
   #watching = true;
@@ -53,6 +58,10 @@ export class Owner {
     this.#supervisor = new Supervisor(url, {
       startMessage: (instance) => this.#startMessage(this.loaded, instance),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
+      onReport: (instance, report) => {
+        if (report.kind === "ready") this.#handles.set(instance, report.handle);
+      },
+      onEnd: (instance) => this.#destroy(instance),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
         const fields = { instance, reason, rowsLost, backoffMs };
         this.#log("warn", `Instance ${instance} died (${reason}) and is replaced in ${backoffMs} ms`, fields);
@@ -78,6 +87,10 @@ export class Owner {
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
     this.#model = model.model;
+    if (this.#leaving) {
+      this.#letGo();
+      throw new PipeClosedError("Cannot start a pipe that was given up");
+    }
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
     const { note } = loaded.spec;
@@ -86,6 +99,8 @@ export class Owner {
       const start = this.#startMessage(loaded, instance);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
+    // All of them, so that none is still starting when the first one's failure is told.
+    await Promise.allSettled(starts);
     await Promise.all(starts).catch((error: unknown) => {
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     });
@@ -107,14 +122,14 @@ export class Owner {
   }
 
   /** Ends whatever was started, for a pipe that never opened. */
-  async terminate(): Promise<void> {
+  async leave(): Promise<void> {
+    this.#leaving = true;
     if (this.#loaded !== null) {
       // Instances that run already give back what they have; the others never come that far.
       this.#loaded.pool.setGate(Gate.shut);
       this.#loaded.pool.wakeAll();
-      await this.#supervisor.leave();
     }
-    await this.#supervisor.terminate();
+    await this.#supervisor.leave({ kind: "leave" });
     this.#letGo();
   }
 
@@ -128,6 +143,19 @@ export class Owner {
     this.#caller?.dismiss();
     for (const channel of this.loaded.channels) channel.ringCaller();
     this.#letGo();
+  }
+
+  /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
+  #destroy(instance: number): void {
+    const handle = this.#handles.get(instance);
+    if (handle === undefined) return;
+    this.#handles.delete(instance);
+    try {
+      this.#native.destroyInstance(handle);
+    } catch (error) {
+      // It did so itself, or a call of its is still running, which keeps the instance for good.
+      if (!(error instanceof NativeError)) throw error;
+    }
   }
 
   /** Gives the native handles back, once. */
@@ -172,7 +200,8 @@ export class Owner {
       minRows: loaded.spec.minRows,
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
-      warmUp: config.warmUp,
+      // A replacement finds callers' rows in the slots, and must not write to them before it has taken them.
+      warmUp: this.#caller === null ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
     };

@@ -28,17 +28,37 @@ export async function pipe(config: PipeConfig, options: PipeOptions = {}): Promi
   const parsed = parseConfig(config);
   const native = loadNative();
   const owner = new Owner(parsed, native, workerUrl(parsed.workerUrl));
-  const onAbort = (): void => void owner.terminate();
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const aborted = new AbortWait(signal);
   try {
-    await owner.load(loadMessage(parsed, native.path));
+    await Promise.race([owner.load(loadMessage(parsed, native.path)), aborted.promise]);
     signal?.throwIfAborted();
     return open(owner, parsed, native);
   } catch (error) {
-    await owner.terminate();
-    throw signal?.aborted ? signal.reason : error;
+    const gone = owner.leave();
+    // Who gives up does not wait: an engine that is loading comes to its end and is then closed.
+    if (!signal?.aborted) await gone;
+    throw error;
   } finally {
-    signal?.removeEventListener("abort", onAbort);
+    aborted.end();
+  }
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+class AbortWait {
+  readonly promise: Promise<never>;
+  readonly #signal: AbortSignal | undefined;
+  #onAbort = (): void => {};
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+    this.promise = new Promise((_, reject) => {
+      this.#onAbort = () => reject(signal?.reason as Error);
+    });
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  end(): void {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 }
 

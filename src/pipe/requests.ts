@@ -4,23 +4,39 @@
  */
 
 import { InputError } from "../errors.ts";
+import type { Watched } from "./give-up.ts";
 import type { PipeInput } from "./types.ts";
 
 export type Resolve = (input: never) => void;
 export type Reject = (error: unknown) => void;
 
+/** Requests of one caller: submitted = refused + succeeded + failed + inFlight. */
+export interface CallerCounts {
+  submitted: number;
+  refused: number;
+  succeeded: number;
+  failed: number;
+  inFlight: number;
+}
+
 /**
- * A request in flight. `slots` is null when it has one row: then the slot is known wherever the request is.
+ * A request in flight. `slots` is null when it has one row, whose slot is `first`.
  */
 export class Request {
   readonly input: PipeInput;
   readonly rows: number;
   readonly slots: Int32Array | null;
+  /** Slot of row 0. */
+  first = -1;
   readonly resolve: Resolve;
   readonly reject: Reject;
   /** Rows that are not answered yet. */
   left: number;
   error: Error | null = null;
+  /** The caller was told. Rows that still run only give their slots back. */
+  settled = false;
+  /** Its deadline and signal, while it is in flight; null if it has none. */
+  watched: Watched | null = null;
 
   constructor(input: PipeInput, rows: number, resolve: Resolve, reject: Reject) {
     this.input = input;
@@ -80,6 +96,7 @@ export class SlotBooks {
     let rows = 1;
     while (row + rows < request.rows && this.#free[this.#freeCount - 1 - rows] === first + rows) rows++;
     this.#freeCount -= rows;
+    if (row === 0) request.first = first;
     for (let i = 0; i < rows; i++) {
       if (request.slots !== null) request.slots[row + i] = first + i;
       this.#requests[first + i] = request;

@@ -26,12 +26,15 @@ export class ResultReader {
   readonly #channel: Channel;
   readonly #results: NativeResults;
   readonly #open: boolean;
+  /** Room for one row's outputs in bytes. */
+  readonly rowBytes: number;
 
   constructor(spec: ModelSpec, channel: Channel, results: NativeResults) {
     this.#channel = channel;
     this.#results = results;
     const strides = [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes);
     const { offsets } = payloadOffsets(strides, channel.shape.slots);
+    this.rowBytes = spec.outputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
     let openBefore = 0;
     this.#outputs = spec.outputs.map((output, k) => {
       const open = output.largest === null ? openBefore++ : -1;

@@ -44,7 +44,6 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
   }
   return {
     ...caller.counts,
-    inFlight: caller.requestsInFlight,
     freeSlots: caller.freeSlots,
     batches: total.batches,
     rows: total.rows,

@@ -47,8 +47,8 @@ export interface PipeConfig extends TensorrtOptions {
    */
   model?: string | URL | Uint8Array;
   /**
-   * Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`. Default: TensorRT where it can run, else
-   * `OnnxTensor`.
+   * Bracket expression, e.g. `"SyncTensor[OnnxTensor]"`, or `"Process[OnnxTensor]"` for a child process per
+   * instance. Default: TensorRT where it can run, else `OnnxTensor`.
    */
   backend?: string;
   /** Model instances that run in parallel, each on a thread of its own: 1..64. Default 1. */
@@ -76,7 +76,7 @@ export interface PipeConfig extends TensorrtOptions {
   intra_op_threads?: number | string;
   /**
    * `OnnxTensor`: one `"shared"` session for all instances, or one of its `"own"` for each. Default
-   * `"shared"`.
+   * `"shared"`. In `Process[OnnxTensor]` every instance has its own.
    */
   session?: "shared" | "own";
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
@@ -122,6 +122,28 @@ export interface PipeInput {
   result?: Tensor | Readonly<Record<string, Tensor>>;
 }
 
+/** `"high"` goes before `"normal"`, and that before `"low"`. */
+export type Priority = "high" | "normal" | "low";
+
+/** How one request is to be run. */
+export interface CallOptions {
+  /**
+   * Gives the request up when it is aborted: the promise rejects at once with the signal's reason. A request
+   * that waits never runs then; one that runs keeps its place in `max_queue` until its run ends.
+   */
+  signal?: AbortSignal;
+  /**
+   * ms from the call, above 0: the request is given up after that, with TimeoutError, also while every
+   * instance is busy. Default: none.
+   */
+  timeout?: number;
+  /**
+   * Which of the waiting requests go first. One that has waited for a second goes before all younger ones,
+   * whatever their priority. Default `"normal"`.
+   */
+  priority?: Priority;
+}
+
 /** A request that was answered. */
 export type Answered<I extends PipeInput> = I & { result: NonNullable<PipeInput["result"]> };
 
@@ -129,17 +151,22 @@ export type Answered<I extends PipeInput> = I & { result: NonNullable<PipeInput[
 export interface Pipe {
   /**
    * Runs one request, or several as if each had been called on its own. Resolves with the same object(s),
-   * `result` set. Rejects with InputError, QueueFullError, ExecutionError, InstanceLostError, DeviceLostError
-   * or PipeClosedError; with several, each is settled first and the first error is the rejection. Never
-   * throws synchronously.
+   * `result` set. Rejects with InputError, QueueFullError, TimeoutError, the signal's reason, ExecutionError,
+   * InstanceLostError, DeviceLostError or PipeClosedError; with several, each is settled first and the first
+   * error is the rejection. Never throws synchronously.
    */
-  <I extends PipeInput>(input: I): Promise<Answered<I>>;
-  <I extends PipeInput>(inputs: readonly I[]): Promise<Answered<I>[]>;
+  <I extends PipeInput>(input: I, options?: CallOptions): Promise<Answered<I>>;
+  <I extends PipeInput>(inputs: readonly I[], options?: CallOptions): Promise<Answered<I>[]>;
   /** The same as calling the pipe itself. */
   forward: {
-    <I extends PipeInput>(input: I): Promise<Answered<I>>;
-    <I extends PipeInput>(inputs: readonly I[]): Promise<Answered<I>[]>;
+    <I extends PipeInput>(input: I, options?: CallOptions): Promise<Answered<I>>;
+    <I extends PipeInput>(inputs: readonly I[], options?: CallOptions): Promise<Answered<I>[]>;
   };
+  /**
+   * Resolves when this thread can queue `rows` more rows (default 1) without a QueueFullError; first come,
+   * first served. Rejects with InputError, or with PipeClosedError when the pipe is closed.
+   */
+  room(rows?: number): Promise<void>;
   /** What was loaded, and how. */
   describe(): PipeDescription;
   /** Counters since the pipe was made. */
@@ -154,10 +181,11 @@ export interface Pipe {
 /** A pipe as another thread sees it. `close()` gives up this thread's place; the pipe itself goes on. */
 export interface AttachedPipe extends Pipe {
   /**
-   * Runs one request and blocks this thread until it is answered. Throws on a main thread. Throws what a call
-   * rejects with.
+   * Runs one request and blocks this thread until it is answered, or its timeout passed. A signal can only
+   * have been aborted before, as nothing else runs on this thread meanwhile. Throws on a main thread. Throws
+   * what a call rejects with.
    */
-  sync<I extends PipeInput>(input: I): Answered<I>;
+  sync<I extends PipeInput>(input: I, options?: CallOptions): Answered<I>;
 }
 
 /** One input or output of the loaded model. */

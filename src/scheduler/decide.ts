@@ -14,7 +14,12 @@ export interface Waiting {
   rows: number;
   /** When its oldest row entered, in ms of the common clock. */
   oldestMs: number;
+  /** The highest priority of its rows: 0 goes first. */
+  priority: number;
 }
+
+/** A row that has waited for so many ms goes before all younger ones, whatever their priority. */
+export const STARVATION_MS = 1000;
 
 export interface Limits {
   maxRows: number;
@@ -26,8 +31,9 @@ export type Decision = { go: true; group: number; reason: number } | { go: false
 
 /**
  * A group goes when it is full, when no instance runs, when its oldest row has waited for the batching
- * timeout, or when the pipe drains. Of several that may go, the one with the oldest row goes first, so that
- * no shape waits for ever.
+ * timeout, or when the pipe drains. Of several that may go, the one of the highest priority goes first, of
+ * those the one with the oldest row; but one that has waited for STARVATION_MS goes before them, so that
+ * nothing waits for ever.
  */
 export function decide(
   waiting: readonly Waiting[],
@@ -39,8 +45,9 @@ export function decide(
   let best = -1;
   let bestReason = 0;
   let bestOldest = Infinity;
+  let bestRank = Infinity;
   let waitMs = Infinity;
-  for (const { group, rows, oldestMs } of waiting) {
+  for (const { group, rows, oldestMs, priority } of waiting) {
     if (rows === 0) continue;
     const leftMs = oldestMs + limits.batchingTimeoutMs - nowMs;
     let reason: number;
@@ -52,7 +59,9 @@ export function decide(
       waitMs = Math.min(waitMs, leftMs);
       continue;
     }
-    if (oldestMs < bestOldest) {
+    const rank = nowMs - oldestMs >= STARVATION_MS ? -1 : priority;
+    if (rank < bestRank || (rank === bestRank && oldestMs < bestOldest)) {
+      bestRank = rank;
       best = group;
       bestReason = reason;
       bestOldest = oldestMs;

@@ -67,6 +67,8 @@ export function serve(options: InstanceOptions): void {
   pool.wakeParked();
 }
 
+const TIMED_OUT: RunOutcome = { outcome: Outcome.timedOut, text: "", rows: null, retryable: false };
+
 /** Runs a taken batch, tells every caller, and counts. */
 class Answers {
   readonly #channels: readonly Channel[];
@@ -103,10 +105,16 @@ class Answers {
   }
 
   /**
-   * The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates.
+   * The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates,
+   * unless it is no longer wanted.
    */
   #runAlone(batch: Batch): void {
     for (let row = 0; row < batch.rows; row++) {
+      const channel = this.#channels[batch.channels[row]];
+      if (channel.isOver(batch.slots[row], this.#nowMs())) {
+        this.#settle(batch, row, 1, TIMED_OUT);
+        continue;
+      }
       this.#words[this.#counters + CounterWord.reruns]++;
       this.#settle(batch, row, 1, this.#execute(batch, row, 1));
     }

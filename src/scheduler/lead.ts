@@ -69,19 +69,19 @@ export class Lead {
    * closing and nothing waits any more. The caller then gives the lead up.
    */
   gather(batch: Batch): number {
-    const startMs = this.#nowMs();
     for (;;) {
       const seen = this.#pool.wakeSeen(this.#me);
-      this.#look();
+      // The gate before the rings: a row that was published while it was open is seen here.
       const gate = this.#pool.gate;
       if (gate === Gate.shut) return -1;
       const draining = gate === Gate.draining;
+      if (draining) this.#lookAtAll();
+      else this.#look();
       const nowMs = this.#nowMs();
-      const decision = decide(this.#waiting(), this.#limits, nowMs, this.#pool.running(), draining);
+      const decision = decide(this.#waiting(nowMs), this.#limits, nowMs, this.#pool.running(), draining);
       if (decision.go) {
-        this.#queue.take(decision.group, this.#limits.maxRows, this.#me, batch);
+        this.#queue.take(decision.group, this.#limits.maxRows, this.#me, nowMs, batch);
         if (batch.rows === 0) continue;
-        this.#spin.learn(nowMs - startMs);
         return decision.reason;
       }
       if (draining && this.#isEmpty()) return -1;
@@ -90,13 +90,15 @@ export class Lead {
   }
 
   /**
-   * What waits. A list that has become empty, by requests that were given up, is filled from the rings first.
+   * What waits. A list that has become empty, by requests that were given up, is filled from the rings first,
+   * and again if what came from there was given up too.
    */
-  #waiting(): readonly Waiting[] {
-    const waiting = this.#queue.waiting();
-    if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
-    this.#look();
-    return this.#queue.waiting();
+  #waiting(nowMs: number): readonly Waiting[] {
+    for (;;) {
+      const waiting = this.#queue.waiting(nowMs);
+      if (this.#blocked.length === 0 || waiting.every(({ rows }) => rows > 0)) return waiting;
+      this.#look();
+    }
   }
 
   #isEmpty(): boolean {
@@ -130,20 +132,35 @@ export class Lead {
     }
   }
 
+  /** Callers may have published without having rung yet, and nobody waits for their bells any more. */
+  #lookAtAll(): void {
+    this.#look();
+    for (const channel of this.#channels) {
+      if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
+    }
+  }
+
   /** Polls while that pays, then sleeps. */
   #wait(seen: number, waitMs: number): void {
     const pool = this.#pool;
-    const budgetMs = Math.min(this.#spin.budgetMs, waitMs);
+    const budgetMs = Math.min(this.#spin.begin(), waitMs);
     if (budgetMs > 0) {
-      const untilMs = this.#nowMs() + budgetMs;
-      do {
-        for (let look = 0; look < 16; look++) if (pool.wakeSeen(this.#me) !== seen) return;
-      } while (this.#nowMs() < untilMs);
-      if (budgetMs === waitMs) return;
+      const found = this.#poll(seen, budgetMs);
+      this.#spin.end(found);
+      if (found || budgetMs === waitMs) return;
     }
     pool.setState(this.#me, State.parked);
     pool.sleep(this.#me, seen, waitMs - budgetMs);
     pool.setState(this.#me, State.leading);
+  }
+
+  /** Whether this instance's wake word has grown within `budgetMs`. */
+  #poll(seen: number, budgetMs: number): boolean {
+    const untilMs = this.#nowMs() + budgetMs;
+    do {
+      for (let look = 0; look < 16; look++) if (this.#pool.wakeSeen(this.#me) !== seen) return true;
+    } while (this.#nowMs() < untilMs);
+    return false;
   }
 
   #setPending(channel: Channel): void {

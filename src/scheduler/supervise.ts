@@ -12,7 +12,7 @@ import type { Channel } from "../memory/channel.ts";
 const DEATH_LIMIT = 5;
 const DEATH_WINDOW_MS = 10_000;
 const FIRST_BACKOFF_MS = 20;
-/** How long threads of a pipe that could not be loaded may take to give back what they have. */
+/** How long a pipe that could not be loaded waits for its threads to end. */
 const LEAVE_MS = 2000;
 
 /** What the supervisor needs to know of a thread's messages. */
@@ -25,6 +25,10 @@ export interface SupervisorEvents<From extends Report> {
   startMessage(instance: number): unknown;
   /** A thread said that it could not start. */
   errorOf(report: From): Error | null;
+  /** A thread said something. */
+  onReport(instance: number, report: From): void;
+  /** An instance's thread is gone, without having given back what it had. */
+  onEnd(instance: number): void;
   /** An instance died and is being replaced. */
   onDeath(instance: number, reason: string, rowsLost: number, backoffMs: number): void;
   /** Too many deaths: the pipe is of no use any more. */
@@ -38,6 +42,8 @@ interface Thread<From> {
   waiter: { resolve: (report: From) => void; reject: (error: Error) => void } | null;
   /** It said that it ended on purpose. */
   closed: boolean;
+  /** Why it ends, as far as it said so itself. */
+  reason: string;
   exited: Promise<void>;
 }
 
@@ -49,7 +55,8 @@ export class Supervisor<From extends Report> {
   #pool: Pool | null = null;
   #channels: readonly Channel[] = [];
   #closing = false;
-  #timers = new Set<NodeJS.Timeout>();
+  /** Instances that are to be replaced, by their timers. */
+  readonly #respawns = new Map<number, NodeJS.Timeout>();
   restarts = 0;
 
   constructor(url: URL, events: SupervisorEvents<From>) {
@@ -65,15 +72,15 @@ export class Supervisor<From extends Report> {
       instance,
       waiter: null,
       closed: false,
+      reason: "",
       exited: new Promise((resolve) => worker.once("exit", () => resolve())),
     };
     this.#threads.set(instance, thread);
-    let reason = "";
     worker.on("message", (report: From) => this.#onReport(thread, report));
     worker.on("error", (error: unknown) => {
-      reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      thread.reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     });
-    worker.on("exit", (code) => this.#onExit(thread, reason || `its thread ended with code ${code}`));
+    worker.on("exit", (code) => this.#onExit(thread, thread.reason || `its thread ended with code ${code}`));
     return this.#send(thread, message);
   }
 
@@ -91,31 +98,38 @@ export class Supervisor<From extends Report> {
     for (const { worker } of this.#threads.values()) worker.unref();
   }
 
-  /** Waits until all threads have drained and ended. They hold the process meanwhile. */
+  /**
+   * Waits until all threads have drained and ended. They hold the process meanwhile. An instance that is dead
+   * for a moment is replaced at once, since nobody else may be there to finish what waits.
+   */
   async join(): Promise<void> {
     this.#closing = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const [instance, timer] of this.#respawns) {
+      clearTimeout(timer);
+      this.#respawn(instance);
+    }
     const threads = [...this.#threads.values()];
     for (const { worker } of threads) worker.ref();
     this.#pool?.wakeAll();
     await Promise.all(threads.map((thread) => thread.exited));
   }
 
-  /** Waits for threads that end by themselves, because the gate is shut; not for long. */
-  async leave(): Promise<void> {
+  /**
+   * Asks all threads to end, for a pipe that could not be loaded, and waits for it, but not for long: one
+   * that is loading reads `message` when that is done, and no longer holds the process until then. Nobody is
+   * terminated, since a thread that is stopped inside a binding may take the process with it.
+   */
+  async leave(message: unknown): Promise<void> {
     this.#closing = true;
+    const threads = [...this.#threads.values()];
+    for (const { worker } of threads) worker.postMessage(message);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, LEAVE_MS);
     });
-    await Promise.race([late, Promise.all([...this.#threads.values()].map((thread) => thread.exited))]);
+    await Promise.race([late, Promise.all(threads.map((thread) => thread.exited))]);
     clearTimeout(timer);
-  }
-
-  /** Ends all threads without asking them: for a pipe that could not be loaded. */
-  async terminate(): Promise<void> {
-    this.#closing = true;
-    await Promise.all([...this.#threads.values()].map(({ worker }) => worker.terminate()));
+    for (const { worker } of threads) worker.unref();
   }
 
   #send(thread: Thread<From>, message: unknown): Promise<From> {
@@ -130,9 +144,11 @@ export class Supervisor<From extends Report> {
       thread.closed = true;
       return;
     }
+    this.#events.onReport(thread.instance, report);
     const { waiter } = thread;
     thread.waiter = null;
     const error = this.#events.errorOf(report);
+    if (error) thread.reason = error.message;
     if (error) waiter?.reject(error);
     else waiter?.resolve(report);
   }
@@ -148,6 +164,7 @@ export class Supervisor<From extends Report> {
   #onDeath(pool: Pool, instance: number, reason: string): void {
     pool.setState(instance, State.dead);
     pool.freeLeadOf(instance);
+    this.#events.onEnd(instance);
     let rowsLost = 0;
     for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
     pool.wakeAll();
@@ -157,6 +174,8 @@ export class Supervisor<From extends Report> {
     if (this.#closing) return this.#afterLastDeath(pool, reason);
     if (this.#deaths.length >= DEATH_LIMIT) {
       this.#closing = true;
+      for (const timer of this.#respawns.values()) clearTimeout(timer);
+      this.#respawns.clear();
       pool.setGate(Gate.shut);
       pool.wakeAll();
       this.#events.onHopeless(
@@ -166,7 +185,7 @@ export class Supervisor<From extends Report> {
     }
     const backoffMs = FIRST_BACKOFF_MS * 2 ** (this.#deaths.length - 1);
     this.#events.onDeath(instance, reason, rowsLost, backoffMs);
-    this.#respawnLater(pool, instance, backoffMs);
+    this.#respawnLater(instance, backoffMs);
   }
 
   /** While closing nobody is replaced; if nobody is left to drain what waits, it will never run. */
@@ -176,16 +195,20 @@ export class Supervisor<From extends Report> {
     this.#events.onHopeless(`the last instance died while the pipe was closing: ${reason}`);
   }
 
-  #respawnLater(pool: Pool, instance: number, backoffMs: number): void {
+  #respawnLater(instance: number, backoffMs: number): void {
     const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.restarts++;
-      pool.setState(instance, State.starting);
-      const started = this.spawn(instance, this.#events.startMessage(instance));
-      // Failing to start ends the thread, and that end is one more death.
-      started.catch(() => {});
+      this.#respawn(instance);
       this.#threads.get(instance)?.worker.unref();
     }, backoffMs);
-    this.#timers.add(timer);
+    this.#respawns.set(instance, timer);
+  }
+
+  #respawn(instance: number): void {
+    this.#respawns.delete(instance);
+    this.restarts++;
+    this.#pool?.setState(instance, State.starting);
+    const started = this.spawn(instance, this.#events.startMessage(instance));
+    // Failing to start ends the thread, and that end is one more death.
+    started.catch(() => {});
   }
 }

@@ -93,7 +93,7 @@ it("does not run what its dead thread had queued, but what is published after", 
   channel.publish(1);
   queue.drain(channel);
   const batch = makeBatch(4);
-  queue.take(0, 4, 0, batch);
+  queue.take(0, 4, 0, 0, batch);
   expect(rowsOf(batch)).toEqual(["0:1"]);
   expect(queue.isEmpty()).toBe(true);
 });

@@ -1,6 +1,8 @@
 /** A channel's rows on their way: published, taken, done, free again. All on one thread. */
 
 import { describe, expect, it } from "vitest";
+import { atomics, useAtomics } from "../../src/memory/atomics.ts";
+import type { AtomicWords } from "../../src/memory/atomics.ts";
 import { Channel } from "../../src/memory/channel.ts";
 import {
   GENERATION_MASK,
@@ -12,6 +14,7 @@ import {
   phaseOf,
 } from "../../src/memory/slot.ts";
 import { Queue } from "../../src/scheduler/queue.ts";
+import { withAtomics } from "../support/atomics.ts";
 import { makeBatch, makeChannel, makeMemory, publish, rowsOf } from "../support/memory.ts";
 
 const OWNER = 1;
@@ -148,6 +151,25 @@ describe("failTaken", () => {
     expect(phaseOf(channel.wordOf(5))).toBe(Phase.queued);
   });
 
+  it("tells once more of rows that the dead may have answered without telling", () => {
+    const channel = makeChannel();
+    for (const slot of [1, 2]) channel.publish(slot);
+    for (const slot of [1, 2]) channel.complete(slot, OWNER, take(channel, slot), Outcome.ok);
+    // It told of one of them, and died when it had seen that the caller waits.
+    channel.markDone(0, 1 << 1);
+    let told = 0;
+    const real = atomics;
+    useAtomics(Object.assign(Object.create(real) as AtomicWords, { notify: () => ++told }));
+    try {
+      expect(channel.failTaken(OWNER)).toBe(0);
+    } finally {
+      useAtomics(real);
+    }
+    expect(channel.takeDone(0)).toBe((1 << 1) | (1 << 2));
+    expect([1, 2].map((slot) => outcomeOf(channel.wordOf(slot)))).toEqual([Outcome.ok, Outcome.ok]);
+    expect(told).toBe(1);
+  });
+
   it("does not ring where there was nothing", () => {
     const channel = makeChannel();
     channel.publish(0);
@@ -187,7 +209,7 @@ describe("ring counters", () => {
       for (const slot of [0, 1, 2]) publish(channel, slot, n + slot);
       expect(channel.ringRoom).toBe(ringEntries - 3);
       expect(queue.drain(channel)).toBe(true);
-      queue.take(0, 4, OWNER, batch);
+      queue.take(0, 4, OWNER, 0, batch);
       expect(rowsOf(batch)).toEqual(["0:0", "0:1", "0:2"]);
       for (const slot of [0, 1, 2]) {
         expect(channel.complete(slot, OWNER, generationOf(channel.wordOf(slot)), Outcome.ok)).toBe(true);
@@ -207,5 +229,30 @@ describe("ring counters", () => {
       channel.cancel(0);
     }
     expect(channel.ringRoom).toBe(0);
+  });
+});
+
+describe("ringCaller", () => {
+  it("leaves no caller asleep with nobody to tell it, whenever that falls asleep", () => {
+    const faults: number[] = [];
+    let accesses = 1;
+    for (let at = 0; at <= accesses; at++) {
+      const channel = makeChannel();
+      const { control, layout } = channel;
+      // It waits for an earlier answer.
+      control[layout.waiting] = 1;
+      let seen = -1;
+      const fallAsleep = (): void => {
+        seen = control[layout.bell];
+        control[layout.waiting] = 1;
+      };
+      accesses = withAtomics({ before: (access) => access === at && fallAsleep() }, () =>
+        channel.ringCaller(),
+      );
+      if (at === accesses) fallAsleep();
+      if (control[layout.bell] === seen && control[layout.waiting] === 0) faults.push(at);
+    }
+    expect(accesses).toBeGreaterThan(2);
+    expect(faults).toEqual([]);
   });
 });

@@ -60,7 +60,7 @@ function channelAreas(shape: MemoryShape): { areas: Area[]; words: number } {
     area("done", layout.done, layout.doneWords, "instance"),
     area("ring", layout.ring, layout.ringEntries, "caller, and a leader that rebuilds"),
     area("word", layout.word, slots, "all"),
-    ...(["next", "previous", "group", "linked"] as const).map((name) =>
+    ...(["next", "previous", "list", "linked"] as const).map((name) =>
       area(name, layout[name], slots, "leader"),
     ),
     ...(["result", "resultRow", "nativeOutputs"] as const).map((name) =>
@@ -68,7 +68,9 @@ function channelAreas(shape: MemoryShape): { areas: Area[]; words: number } {
     ),
     area("inputDims", layout.inputDims, slots * shape.inputDims, "caller"),
     area("outputDims", layout.outputDims, slots * shape.outputDims, "instance"),
+    area("priority", layout.priority, slots, "caller"),
     area("entered", layout.entered, slots * 2, "caller"),
+    area("deadline", layout.deadline, slots * 2, "caller"),
     area("text", layout.textBytes / 4, (slots * TEXT_BYTES) / 4, "instance"),
   ];
   return { areas: areas.filter(({ words }) => words > 0), words: layout.words };

@@ -1,4 +1,4 @@
-/** When polling pays: while waits have lately been short. */
+/** When polling pays: while polls find something. */
 
 import { describe, expect, it } from "vitest";
 import { Spin } from "../../src/memory/spin.ts";
@@ -6,44 +6,41 @@ import { Spin } from "../../src/memory/spin.ts";
 const LIMIT_US = 40;
 const LIMIT_MS = 0.04;
 
-function learn(spin: Spin, waitedMs: number, times: number): void {
-  for (let n = 0; n < times; n++) spin.learn(waitedMs);
-}
-
-/** How many waits of this length it takes until the budget is what is expected. */
-function waitsUntil(spin: Spin, waitedMs: number, budgetMs: number): number {
-  for (let n = 1; n <= 100; n++) {
-    spin.learn(waitedMs);
-    if (spin.budgetMs === budgetMs) return n;
+/** Lets `waits` waits go by, each poll of which finds something or not; returns how many polled. */
+function polls(spin: Spin, waits: number, found: boolean): number {
+  let count = 0;
+  for (let n = 0; n < waits; n++) {
+    if (spin.begin() === 0) continue;
+    count++;
+    spin.end(found);
   }
-  throw new Error(`The budget stays ${spin.budgetMs} ms`);
+  return count;
 }
 
 describe("Spin", () => {
-  it("begins by polling, and goes on while waits are short", () => {
+  it("polls each time while that finds something", () => {
     const spin = new Spin(LIMIT_US);
-    expect(spin.budgetMs).toBe(LIMIT_MS);
-    learn(spin, LIMIT_MS / 2, 50);
-    expect(spin.budgetMs).toBe(LIMIT_MS);
+    expect(spin.begin()).toBe(LIMIT_MS);
+    spin.end(true);
+    expect(polls(spin, 100, true)).toBe(100);
   });
 
-  it("stops after a few long waits and begins again after a few short ones", () => {
+  it("rests longer and longer while it finds nothing, and goes on trying", () => {
     const spin = new Spin(LIMIT_US);
-    expect(waitsUntil(spin, 5, 0)).toBeLessThanOrEqual(4);
-    learn(spin, 60_000, 1000);
-    expect(waitsUntil(spin, 0.001, LIMIT_MS)).toBeLessThanOrEqual(12);
+    // Rests of 1, 2, 4, ... 256 waits between the first polls, and of 256 after that.
+    expect(polls(spin, 520, false)).toBe(9);
+    expect(polls(spin, 257 * 10, false)).toBe(10);
   });
 
-  it("stops while events come just too seldom for it", () => {
+  it("polls each time again as soon as one poll found something", () => {
     const spin = new Spin(LIMIT_US);
-    learn(spin, LIMIT_MS * 3, 20);
-    expect(spin.budgetMs).toBe(0);
+    polls(spin, 1000, false);
+    expect(polls(spin, 256, true)).toBeGreaterThan(0);
+    expect(polls(spin, 100, true)).toBe(100);
+    expect(polls(spin, 4, false)).toBe(2);
   });
 
   it("never polls with a limit of 0", () => {
-    const spin = new Spin(0);
-    expect(spin.budgetMs).toBe(0);
-    learn(spin, 0, 10);
-    expect(spin.budgetMs).toBe(0);
+    expect(polls(new Spin(0), 100, true)).toBe(0);
   });
 });

@@ -2,10 +2,10 @@
 
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { REASONS, Reason, decide } from "../../src/scheduler/decide.ts";
+import { REASONS, Reason, STARVATION_MS, decide } from "../../src/scheduler/decide.ts";
 import type { Decision, Limits, Waiting } from "../../src/scheduler/decide.ts";
 
-type Row = [rows: number, oldestMs: number];
+type Row = [rows: number, oldestMs: number, priority?: number];
 
 interface Situation {
   waiting: Row[];
@@ -29,6 +29,33 @@ const table: Record<string, Situation> = {
   "nothing waits": { waiting: [], expected: wait(Infinity) },
   "an empty list waits": { waiting: [[0, 0]], expected: wait(Infinity) },
   "nothing waits while instances run": { waiting: [[0, 0]], running: 2, expected: wait(Infinity) },
+  "a higher priority goes first": {
+    waiting: [
+      [4, 900, 1],
+      [4, 950, 0],
+      [4, 10, 2],
+    ],
+    expected: send(1, "full"),
+  },
+  "of one priority the oldest goes first": {
+    waiting: [
+      [4, 950, 0],
+      [4, 900, 0],
+    ],
+    expected: send(1, "full"),
+  },
+  "what has waited for a second goes first": {
+    waiting: [
+      [4, 990, 0],
+      [1, NOW_MS - STARVATION_MS, 2],
+    ],
+    expected: send(1, "idle"),
+  },
+  "a priority makes nothing go that would not go": {
+    waiting: [[3, 999, 0]],
+    running: 1,
+    expected: wait(4),
+  },
   "nothing waits while draining": { waiting: [[0, 0]], draining: true, expected: wait(Infinity) },
   "one row, nobody runs": { waiting: [[1, 1000]], expected: send(0, "idle") },
   "one row short of full, nobody runs": { waiting: [[3, 1000]], expected: send(0, "idle") },
@@ -102,7 +129,7 @@ const table: Record<string, Situation> = {
 };
 
 function waitingOf(rows: readonly Row[]): Waiting[] {
-  return rows.map(([count, oldestMs], group) => ({ group, rows: count, oldestMs }));
+  return rows.map(([count, oldestMs, priority = 1], group) => ({ group, rows: count, oldestMs, priority }));
 }
 
 function limitsOf(timeoutMs = 5): Limits {
@@ -139,7 +166,11 @@ function oracle(
   };
   const ready = present.filter((one) => reasonOf(one) !== undefined);
   if (ready.length > 0) {
-    const [first] = ready.toSorted((a, b) => a.oldestMs - b.oldestMs || a.group - b.group);
+    const rank = ({ oldestMs, priority }: Waiting): number =>
+      nowMs - oldestMs >= STARVATION_MS ? -1 : priority;
+    const [first] = ready.toSorted(
+      (a, b) => rank(a) - rank(b) || a.oldestMs - b.oldestMs || a.group - b.group,
+    );
     return { go: true, group: first.group, reason: reasonOf(first)! };
   }
   const left = present.map(({ oldestMs }) => oldestMs + limits.batchingTimeoutMs - nowMs);

@@ -302,6 +302,16 @@ describe("more shapes than lists", () => {
     expect(stage.rows()).toEqual(["0:1"]);
   });
 
+  it("are sent when nobody wants any of the shapes in front of them any more", () => {
+    const stage = new Stage({ shape: { inputDims: 1, groups: 1 } });
+    const lead = stage.lead();
+    withAtomics({}, () => lead.acquire());
+    for (const slot of [0, 1, 2, 3]) stage.request(0, [slot], [slot + 1]);
+    for (const slot of [0, 1, 2]) stage.channels[0].deadlines[slot] = stage.nowMs;
+    withAtomics({}, () => lead.gather(stage.batch));
+    expect(stage.rows()).toEqual(["0:3"]);
+  });
+
   it("are all sent before a closing pipe stops", () => {
     const stage = new Stage({ shape, batchingTimeoutMs: 1000 });
     const lead = stage.lead();

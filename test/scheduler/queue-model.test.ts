@@ -54,7 +54,7 @@ class Real {
   /** Takes rows of a list and answers them; the slots are given back when the model says so. */
   take(group: number, maxRows: number): { channel: number; slot: number }[] {
     const batch = makeBatch(maxRows);
-    this.queue.take(group, maxRows, OWNER, batch);
+    this.queue.take(group, maxRows, OWNER, 0, batch);
     return Array.from({ length: batch.rows }, (_, row) => {
       const [channel, slot] = [batch.channels[row], batch.slots[row]];
       assert(this.channels[channel].complete(slot, OWNER, batch.generations[row], Outcome.ok));
@@ -147,7 +147,7 @@ class Take implements Command {
   }
   check = (): boolean => true;
   run(model: Model, real: Real): void {
-    const group = real.queue.waiting()[this.#group];
+    const group = real.queue.waiting(0)[this.#group];
     const rows = real.take(this.#group, this.#maxRows);
     assert.equal(rows.length === 0, group.rows === 0);
     if (rows.length === 0) return;

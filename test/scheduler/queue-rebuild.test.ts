@@ -5,6 +5,7 @@ import type { Channel } from "../../src/memory/channel.ts";
 import type { MemoryShape } from "../../src/memory/layout.ts";
 import type { Pool } from "../../src/memory/pool.ts";
 import { Queue } from "../../src/scheduler/queue.ts";
+import { withAtomics } from "../support/atomics.ts";
 import { makeBatch, makeMemory, publish, rowsOf } from "../support/memory.ts";
 
 const OWNER = 0;
@@ -31,7 +32,7 @@ function drainAll(): void {
 
 function take(group = 0, maxRows = 16): string[] {
   const batch = makeBatch(maxRows);
-  queue.take(group, maxRows, OWNER, batch);
+  queue.take(group, maxRows, OWNER, 0, batch);
   return rowsOf(batch);
 }
 
@@ -58,6 +59,27 @@ describe("a new leader", () => {
     expect(queue.isEmpty()).toBe(true);
   });
 
+  it("keeps a caller's rows in order that are published at any moment of its look", () => {
+    const faults: unknown[] = [];
+    let accesses = 1;
+    for (let at = 0; at <= accesses; at++) {
+      make();
+      publish(channels[0], 2, 1);
+      const publishMore = (): void => {
+        publish(channels[0], 0, 2);
+        publish(channels[0], 5, 3);
+      };
+      // The later of the two may be ahead of the look, and the earlier one behind it.
+      accesses = withAtomics({ before: (access) => access === at && publishMore() }, nextLeader);
+      if (at === accesses) publishMore();
+      drainAll();
+      const rows = take();
+      if (rows.join() !== "0:2,0:0,0:5") faults.push({ at, rows });
+    }
+    expect(accesses).toBeGreaterThan(channels[0].shape.slots);
+    expect(faults).toEqual([]);
+  });
+
   it("takes no row that somebody has taken, and none that was given up", () => {
     for (const slot of [0, 1, 2]) publish(channels[0], slot, slot);
     drainAll();
@@ -71,7 +93,7 @@ describe("a new leader", () => {
     for (const slot of [0, 1, 2, 3]) publish(channels[0], slot, slot);
     drainAll();
     const { control, layout } = channels[0];
-    for (const field of ["next", "previous", "group", "linked"] as const) {
+    for (const field of ["next", "previous", "list", "linked"] as const) {
       control.fill(0x0bad_0bad, layout[field], layout[field] + channels[0].shape.slots);
     }
     pool.words.fill(0x0bad_0bad, pool.layout.groups, pool.layout.groups + pool.layout.groupWords);

@@ -4,8 +4,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Channel } from "../../src/memory/channel.ts";
 import type { MemoryShape } from "../../src/memory/layout.ts";
 import type { Pool } from "../../src/memory/pool.ts";
-import { Outcome, Phase, generationOf, ownerOf, phaseOf } from "../../src/memory/slot.ts";
+import { Outcome, Phase, generationOf, outcomeOf, ownerOf, phaseOf } from "../../src/memory/slot.ts";
 import { Queue } from "../../src/scheduler/queue.ts";
+import { STARVATION_MS } from "../../src/scheduler/decide.ts";
 import { makeBatch, makeMemory, publish, rowsOf } from "../support/memory.ts";
 
 const OWNER = 1;
@@ -26,7 +27,7 @@ function drainAll(): boolean[] {
 
 function take(group = 0, maxRows = 4): string[] {
   const batch = makeBatch(maxRows);
-  queue.take(group, maxRows, OWNER, batch);
+  queue.take(group, maxRows, OWNER, 0, batch);
   return rowsOf(batch);
 }
 
@@ -37,7 +38,7 @@ function finish(channel: Channel, slot: number): void {
 }
 
 function rowCounts(): number[] {
-  return queue.waiting().map(({ rows }) => rows);
+  return queue.waiting(0).map(({ rows }) => rows);
 }
 
 describe("rows of one shape", () => {
@@ -62,7 +63,7 @@ describe("rows of one shape", () => {
     publish(channels[1], 3);
     drainAll();
     const batch = makeBatch(1);
-    queue.take(0, 1, 6, batch);
+    queue.take(0, 1, 6, 0, batch);
     const word = channels[1].wordOf(3);
     expect([phaseOf(word), ownerOf(word), generationOf(word)]).toEqual([
       Phase.taken,
@@ -75,9 +76,9 @@ describe("rows of one shape", () => {
     publish(channels[0], 0, 20.5);
     publish(channels[0], 1, 30);
     drainAll();
-    expect(queue.waiting()).toEqual([{ group: 0, rows: 2, oldestMs: 20.5 }]);
+    expect(queue.waiting(0)).toEqual([{ group: 0, rows: 2, oldestMs: 20.5, priority: 1 }]);
     take(0, 1);
-    expect(queue.waiting()).toEqual([{ group: 0, rows: 1, oldestMs: 30 }]);
+    expect(queue.waiting(0)).toEqual([{ group: 0, rows: 1, oldestMs: 30, priority: 1 }]);
   });
 });
 
@@ -102,7 +103,7 @@ describe("rows that were given up", () => {
     drainAll();
     channels[0].cancel(0);
     channels[0].cancel(1);
-    expect(queue.waiting()).toEqual([{ group: 0, rows: 1, oldestMs: 2 }]);
+    expect(queue.waiting(0)).toEqual([{ group: 0, rows: 1, oldestMs: 2, priority: 1 }]);
     channels[0].cancel(2);
     expect(rowCounts()).toEqual([0]);
     expect(queue.isEmpty()).toBe(true);
@@ -193,5 +194,75 @@ describe("rows of several shapes", () => {
     expect(drainAll()).toEqual([true, true]);
     expect(take(1)).toEqual(["0:3", "0:5"]);
     expect(take(0)).toEqual(["0:0", "1:0", "0:4"]);
+  });
+});
+
+describe("rows of several priorities", () => {
+  beforeEach(() => make({ slots: 16 }));
+
+  const NOW_MS = 10;
+
+  it("go highest first, and each in its order", () => {
+    publish(channels[0], 0, 1, [], { priority: 2 });
+    publish(channels[0], 1, 2, [], { priority: 1 });
+    publish(channels[0], 2, 3, [], { priority: 0 });
+    publish(channels[0], 3, 4, [], { priority: 0 });
+    publish(channels[1], 4, 5, [], { priority: 1 });
+    drainAll();
+    expect(queue.waiting(NOW_MS)).toEqual([{ group: 0, rows: 5, oldestMs: 1, priority: 0 }]);
+    expect(take(0, 8)).toEqual(["0:2", "0:3", "0:1", "1:4", "0:0"]);
+    expect(queue.isEmpty()).toBe(true);
+  });
+
+  it("go by age alone when they have waited for too long", () => {
+    publish(channels[0], 0, 5, [], { priority: 2 });
+    publish(channels[0], 1, 6, [], { priority: 0 });
+    publish(channels[0], 2, 4, [], { priority: 1 });
+    drainAll();
+    const batch = makeBatch(8);
+    queue.take(0, 8, OWNER, 5 + STARVATION_MS, batch);
+    expect(rowsOf(batch)).toEqual(["0:2", "0:0", "0:1"]);
+  });
+
+  it("have lists of their own again after a leader's death", () => {
+    publish(channels[0], 0, 1, [], { priority: 2 });
+    publish(channels[0], 1, 2, [], { priority: 0 });
+    drainAll();
+    queue = new Queue(pool, channels);
+    queue.rebuild();
+    expect(take(0, 8)).toEqual(["0:1", "0:0"]);
+  });
+});
+
+describe("rows whose deadline passed", () => {
+  beforeEach(() => make({ slots: 16 }));
+
+  it("are answered and not taken", () => {
+    publish(channels[0], 0, 1, [], { deadlineMs: 50 });
+    publish(channels[0], 1, 2);
+    publish(channels[0], 2, 3, [], { deadlineMs: 51 });
+    drainAll();
+    const batch = makeBatch(8);
+    queue.take(0, 8, OWNER, 50, batch);
+    expect(rowsOf(batch)).toEqual(["0:1", "0:2"]);
+    const word = channels[0].wordOf(0);
+    expect([phaseOf(word), outcomeOf(word)]).toEqual([Phase.done, Outcome.timedOut]);
+    expect(channels[0].takeDone(0)).toBe(1);
+  });
+
+  it("do not count as the oldest", () => {
+    publish(channels[0], 0, 1, [], { deadlineMs: 50 });
+    publish(channels[0], 1, 2);
+    drainAll();
+    expect(queue.waiting(50)).toEqual([{ group: 0, rows: 1, oldestMs: 2, priority: 1 }]);
+    expect(channels[0].takeDone(0)).toBe(1);
+  });
+
+  it("are the caller's if it gave them up first", () => {
+    publish(channels[0], 0, 1, [], { deadlineMs: 50 });
+    drainAll();
+    expect(channels[0].cancel(0)).toBe(true);
+    expect(take(0, 8)).toEqual([]);
+    expect(channels[0].takeDone(0)).toBe(0);
   });
 });

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { InstanceLostError, PipeClosedError, Tensor } from "trtpipe";
 import type { Pipe, PipeConfig } from "trtpipe";
 import { callers } from "../support/caller-thread.ts";
+import { makeChannel } from "../support/memory.ts";
 import { opener, rejection, sleep, within } from "../support/pipes.ts";
 
 const open = opener(afterEach);
@@ -11,6 +12,9 @@ const caller = callers(afterEach);
 
 /** What a row's only value can make its instance do: see dying-worker-hooks.mjs. */
 const Death = { leading: -101, answering: -102, exiting: -103 } as const;
+
+const SLOTS = 16;
+process.env.TEST_SLOT_WORD = String(makeChannel({ slots: SLOTS }).layout.word);
 
 interface Logged {
   level: string;
@@ -27,7 +31,7 @@ async function openMortal(config: PipeConfig = {}): Promise<{ models: Pipe; logg
   const models = await open({
     backend: "(shape=1)Identity",
     max: 1,
-    max_queue: 16,
+    max_queue: SLOTS,
     workerUrl,
     log,
     ...config,

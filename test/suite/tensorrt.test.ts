@@ -1,7 +1,7 @@
 /** TensorrtTensor as a whole, over the fakes of CUDA and TensorRT 10: no GPU is needed. */
 
 import { Buffer } from "node:buffer";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,9 +11,13 @@ import { runChild } from "../support/child.ts";
 import { affineModel } from "../support/models.ts";
 import { opener, rejection, within } from "../support/pipes.ts";
 import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
+import { root } from "../tidy/sources.ts";
 
 useFakeCuda();
 process.env.TRTPIPE_TENSORRT = libraries.tensorrt10;
+
+/** Of the package itself. */
+const hostProgram = join(root, "prebuilds", `${process.platform}-${process.arch}`, "trtpipe-host");
 
 const open = opener(afterAll);
 let folder: string;
@@ -137,13 +141,62 @@ describe("what TensorRT refuses", () => {
   });
 });
 
-describe("a device that is lost", () => {
-  it("fails that call and all after it, and the pipe still closes", async () => {
-    const env = {
-      FAKE_CUDA_FAIL: "cuEventSynchronize:3:700",
-      TEST_MODEL: Buffer.from(negationModel()).toString("base64"),
+describe("in child processes", () => {
+  const backend = "Process[TensorrtTensor]";
+
+  it("runs: many callers, several instances, batches", async () => {
+    const models = await open({ backend, model: negationModel(), instance_num: 2, min: 2, max: 4 });
+    const answers = await Promise.all(Array.from({ length: 100 }, (_, i) => negate(models, i)));
+    for (const [i, answer] of answers.entries()) expect(answer).toEqual([-i, -i - 1, -i - 2, -i - 3]);
+    expect(models.describe()).toMatchObject({ backend, engine: "TensorRT 10.15.1 (Fake GPU 0)" });
+  });
+
+  it("builds an engine anew for all of them, and tells it once", async () => {
+    const cache = join(folder, "children.trt");
+    const lines: string[] = [];
+    const config: PipeConfig = {
+      backend,
+      model: join(folder, "negation.onnx"),
+      instance_num: 3,
+      "model::cache": cache,
+      log: (level, text) => lines.push(`${level}: ${text}`),
     };
-    const { lines, ...ended } = await runChild("test/support/lost-device.mjs", { env });
+    await (await open(config)).close();
+    expect(statSync(cache).mode & 0o777).toBe(0o600);
+    expect(lines).toEqual([]);
+    const models = await open({ ...config, precision: "tf32" });
+    expect(lines).toEqual([
+      `warn: The engine in "${cache}" was built anew: its precision is "fp32", and "tf32" is needed`,
+    ]);
+    expect(await Promise.all([1, 2, 3, 4].map((n) => negate(models, n)))).toHaveLength(4);
+  });
+
+  it("builds with the host program that was named", async () => {
+    const host = join(folder, "another-name");
+    symlinkSync(hostProgram, host);
+    const models = await open({ backend: `(host=${host})${backend}`, model: negationModel() });
+    expect(await negate(models, 4)).toEqual([-4, -5, -6, -7]);
+  });
+});
+
+describe("a device that is lost", () => {
+  const env = {
+    FAKE_CUDA_FAIL: "cuEventSynchronize:3:700",
+    TEST_MODEL: Buffer.from(negationModel()).toString("base64"),
+  };
+
+  it("costs a batch where it is a child's, and the child is replaced", async () => {
+    const args = ["Process[TensorrtTensor]"];
+    const { lines, ...ended } = await runChild("test/support/lost-device.mjs", { args, env });
+    expect(ended).toMatchObject({ hung: false, signal: null, code: 0, stderr: "" });
+    expect(lines.slice(0, 2)).toEqual(["answered -1", "answered -2"]);
+    expect(lines[2]).toMatch(/^InstanceLostError TP_INSTANCE: .*CUDA_ERROR_ILLEGAL_ADDRESS \(CUDA error 700/);
+    expect(lines.slice(3)).toEqual(["answered -4", "closed"]);
+  });
+
+  it("fails that call and all after it, and the pipe still closes", async () => {
+    const args = ["TensorrtTensor"];
+    const { lines, ...ended } = await runChild("test/support/lost-device.mjs", { args, env });
     expect(ended).toMatchObject({ hung: false, signal: null, code: 0, stderr: "" });
     expect(lines.slice(0, 2)).toEqual(["answered -1", "answered -2"]);
     expect(lines[2]).toMatch(/^DeviceLostError TP_DEVICE: .*CUDA_ERROR_ILLEGAL_ADDRESS \(CUDA error 700/);

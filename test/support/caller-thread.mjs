@@ -44,6 +44,9 @@ const operations = {
   sync(inputs) {
     return plain(inputs.map((data) => models.sync({ data })));
   },
+  syncWith({ data, options }) {
+    return plain([models.sync({ data }, options)]);
+  },
   /** Many calls in flight, all done by the time of one call of sync() behind them. */
   async syncBehind({ data, calls, waitMs }) {
     const answered = Promise.all(Array.from({ length: calls }, () => models({ data })));

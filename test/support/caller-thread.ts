@@ -1,7 +1,7 @@
 /** Workers that call a pipe, told what to do from the test. */
 
 import { Worker } from "node:worker_threads";
-import type { InputData, PipeDescription, PipeStats, SharedPipe, Tensor } from "trtpipe";
+import type { CallOptions, InputData, PipeDescription, PipeStats, SharedPipe, Tensor } from "trtpipe";
 import { within } from "./pipes.ts";
 
 interface Reply {
@@ -17,6 +17,7 @@ interface Operations {
   attach: [SharedPipe, PipeDescription];
   call: [InputData[], Result[]];
   sync: [InputData[], Result[]];
+  syncWith: [{ data: InputData; options: CallOptions }, Result[]];
   syncBehind: [{ data: InputData; calls: number; waitMs: number }, Result[]];
   settle: [number, Result[]];
   clients: [{ count: number; requests: number; rowsMax: number; first: number }, number];

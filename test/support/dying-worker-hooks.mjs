@@ -1,6 +1,7 @@
 /**
- * Makes an instance thread die at a moment that a row chooses: its first element is one of `deaths`. Every
- * change of hands of a row is one compare-exchange, so that is where this looks.
+ * Makes an instance thread die at a moment that a row of its own chooses: its first element is one of
+ * `deaths`. Every change of hands of a row is one compare-exchange of its slot's word, so that is where this
+ * looks. TEST_SLOT_WORD says where the first slot's word is.
  */
 
 import process from "node:process";
@@ -20,26 +21,26 @@ const deaths = {
   exiting: -103,
 };
 
-let payloads = [];
+const firstWord = Number(process.env.TEST_SLOT_WORD);
+let channels = [];
 
-/** Whether the row is there; a row kills one thread only. */
-function asksFor(death) {
-  for (const payload of payloads) {
-    const at = payload.indexOf(death);
-    if (at === -1) continue;
-    payload[at] = 0;
-    return true;
-  }
-  return false;
+/** Whether the row asks for it; a row kills one thread only. */
+function asksFor(death, words, index) {
+  const channel = channels.find(({ control }) => control === words.buffer);
+  const slot = index - firstWord;
+  if (channel === undefined || channel.rows[slot] !== death) return false;
+  channel.rows[slot] = 0;
+  return true;
 }
 
 const { compareExchange } = Atomics;
 Atomics.compareExchange = (words, index, expected, value) => {
   const [from, to] = [expected & 7, value & 7];
-  if (from === QUEUED && to === TAKEN && asksFor(deaths.leading)) throw new Error("killed while it led");
+  const asks = (death) => asksFor(death, words, index);
+  if (from === QUEUED && to === TAKEN && asks(deaths.leading)) throw new Error("killed while it led");
   if (from === TAKEN && to === DONE) {
-    if (asksFor(deaths.answering)) throw new Error("killed before it answered");
-    if (asksFor(deaths.exiting)) process.exit(7);
+    if (asks(deaths.answering)) throw new Error("killed before it answered");
+    if (asks(deaths.exiting)) process.exit(7);
   }
   return compareExchange(words, index, expected, value);
 };
@@ -47,7 +48,7 @@ Atomics.compareExchange = (words, index, expected, value) => {
 const on = parentPort.on.bind(parentPort);
 parentPort.on = (name, listener) =>
   on(name, (message) => {
-    const channels = message?.kind === "start" ? message.channels : [];
-    payloads = channels.map(({ payload }) => new Float32Array(payload, 0, 16));
+    const buffers = message?.kind === "start" ? message.channels : [];
+    channels = buffers.map(({ control, payload }) => ({ control, rows: new Float32Array(payload) }));
     listener(message);
   });

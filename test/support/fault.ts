@@ -6,7 +6,18 @@ import { LIBRARY_FILE } from "../../src/native/locate.ts";
 import { root } from "../tidy/sources.ts";
 
 type Opcode =
-  "none" | "sleepMs" | "hang" | "failBatch" | "failRow" | "swap" | "rowCount" | "sticky" | "deviceLost";
+  | "none"
+  | "sleepMs"
+  | "hang"
+  | "failBatch"
+  | "failRow"
+  | "swap"
+  | "rowCount"
+  | "sticky"
+  | "deviceLost"
+  | "abort"
+  | "segv"
+  | "exit";
 
 /** A row's element 0; element 1 is its argument. */
 export const Fault: Readonly<Record<Opcode, number>> = {
@@ -19,6 +30,9 @@ export const Fault: Readonly<Record<Opcode, number>> = {
   rowCount: opcode("ROW_COUNT"),
   sticky: opcode("STICKY"),
   deviceLost: opcode("DEVICE_LOST"),
+  abort: opcode("ABORT"),
+  segv: opcode("SEGV"),
+  exit: opcode("EXIT"),
 };
 
 /** Lets this test file's pipes use that library. Call it before the first pipe. */

@@ -48,10 +48,22 @@ export function makeBatch(maxRows: number): Batch {
   };
 }
 
+/** What a test may ask of a row besides its shape. */
+export interface Wishes {
+  deadlineMs?: number;
+  priority?: number;
+}
+
 /** Publishes a row that entered at `enteredMs`, with these open dimensions. */
-export function publish(channel: Channel, slot: number, enteredMs = 0, dims: readonly number[] = []): void {
+export function publish(
+  channel: Channel,
+  slot: number,
+  enteredMs = 0,
+  dims: readonly number[] = [],
+  { deadlineMs = 0, priority = 1 }: Wishes = {},
+): void {
   channel.control.set(dims, channel.layout.inputDims + slot * channel.shape.inputDims);
-  channel.entered[slot] = enteredMs;
+  channel.schedule(slot, enteredMs, deadlineMs, priority);
   channel.publish(slot);
 }
 

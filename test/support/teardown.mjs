@@ -85,6 +85,19 @@ const scenarios = {
     say("running");
     await sleep(10_000);
   },
+  async processes() {
+    const models = await fault({ backend: "Process[(shape=4)Fault]" });
+    await models([quick(), quick()]);
+    say("open");
+    await sleep(300);
+  },
+  async processesExit() {
+    const models = await fault({ backend: "Process[(shape=4)Fault]" });
+    void models([slow(60_000), quick()]).catch(() => {});
+    say("open");
+    await sleep(300);
+    process.kill(process.pid, "SIGKILL");
+  },
   async failedLoad() {
     await fault({ backend: "(fail_create=2)Fault", instance_num: 3 }).catch(({ code }) =>
       say(`failed ${code}`),

@@ -1,6 +1,6 @@
-/* trtpipe-host: what is better done in a process of its own. One file for each command. */
-#ifndef TP_HOST_H
-#define TP_HOST_H
+/* Building an engine in a process of its own. */
+#ifndef TP_HOST_BUILD_H
+#define TP_HOST_BUILD_H
 
 /*
  * `trtpipe-host build key=value ...`: builds an engine. `onnx` and `plan` are paths, `device` may be none

@@ -1,0 +1,169 @@
+/**
+ * What the checks remember: every row, who has which channel, who lives. Shared by all threads and touched by
+ * the holder of the baton alone.
+ */
+
+import { CHANNELS_MAX, INSTANCES_MAX, SLOTS_MAX } from "./plan.ts";
+
+export const ROWS_MAX = 4096;
+const WATCHES_MAX = 256;
+
+/** What became of a row. */
+export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5 } as const;
+
+/** What an instance thread tells the owner's thread, in this order. */
+export const Report = { ready: 1, closed: 2, exited: 4 } as const;
+
+/** States of a watch on a thread. */
+export const Watch = { ended: -2, dead: -1, unused: 0 } as const;
+
+export class Books {
+  /** By row. The verdict is the outcome that the engine gave it, -1 before. */
+  readonly state: Uint8Array;
+  readonly verdict: Int32Array;
+  readonly shape: Int32Array;
+  /** By channel and slot: the row that was published there last. */
+  readonly slotRow: Int32Array;
+  /** By channel: the thread that has it, -1 none. */
+  readonly holder: Int32Array;
+  /** By instance: whether its thread runs, how the batch that it takes or runs looks. */
+  readonly alive: Int32Array;
+  readonly batchRows: Int32Array;
+  readonly batchShape: Int32Array;
+  readonly batchReasons: Int32Array;
+  /** By instance: whether it has a batch, from the first row that it takes until it says that it is idle. */
+  readonly busy: Int32Array;
+  /** By instance: whether it is to start, and what it has to tell. */
+  readonly command: Int32Array;
+  readonly outbox: Int32Array;
+  /** By handle: the thread plus one, or a state of Watch. */
+  readonly watches: Int32Array;
+  readonly #counts: Int32Array;
+  readonly #buffer: SharedArrayBuffer;
+
+  constructor(buffer: SharedArrayBuffer) {
+    let at = 0;
+    const words = (count: number): Int32Array => {
+      const taken = new Int32Array(buffer, at, count);
+      at += count * 4;
+      return taken;
+    };
+    this.verdict = words(ROWS_MAX);
+    this.shape = words(ROWS_MAX);
+    this.slotRow = words(CHANNELS_MAX * SLOTS_MAX);
+    this.holder = words(CHANNELS_MAX);
+    this.alive = words(INSTANCES_MAX);
+    this.batchRows = words(INSTANCES_MAX);
+    this.batchShape = words(INSTANCES_MAX);
+    this.batchReasons = words(INSTANCES_MAX);
+    this.busy = words(INSTANCES_MAX);
+    this.command = words(INSTANCES_MAX);
+    this.outbox = words(INSTANCES_MAX);
+    this.watches = words(WATCHES_MAX);
+    this.#counts = words(16);
+    this.state = new Uint8Array(buffer, at, ROWS_MAX);
+    this.#buffer = buffer;
+  }
+
+  static makeBuffer(): SharedArrayBuffer {
+    return new SharedArrayBuffer(ROWS_MAX * 13 + CHANNELS_MAX * SLOTS_MAX * 4 + 4096);
+  }
+
+  clear(): void {
+    new Uint8Array(this.#buffer).fill(0);
+    this.holder.fill(-1);
+    this.verdict.fill(-1);
+  }
+
+  newRow(shape: number): number {
+    // Row 0 stays unused: empty memory must not look like a row.
+    const row = ++this.#counts[0];
+    if (row >= ROWS_MAX) throw new Error(`more than ${ROWS_MAX} rows`);
+    this.shape[row] = shape;
+    return row;
+  }
+
+  get rows(): number {
+    return this.#counts[0];
+  }
+
+  /** The pipe gave up: whoever waits is told so, and gets no answer. */
+  get hopeless(): boolean {
+    return this.#counts[2] !== 0;
+  }
+
+  set hopeless(hopeless: boolean) {
+    this.#counts[2] = hopeless ? 1 : 0;
+  }
+
+  /** All instances have ended because the pipe was closed. */
+  get joined(): boolean {
+    return this.#counts[9] !== 0;
+  }
+
+  set joined(joined: boolean) {
+    this.#counts[9] = joined ? 1 : 0;
+  }
+
+  /** The owner lets the instance threads go: the pipe is closed. */
+  get closed(): boolean {
+    return this.#counts[3] !== 0;
+  }
+
+  set closed(closed: boolean) {
+    this.#counts[3] = closed ? 1 : 0;
+  }
+
+  get open(): boolean {
+    return this.#counts[4] !== 0;
+  }
+
+  set open(open: boolean) {
+    this.#counts[4] = open ? 1 : 0;
+  }
+
+  /** Whether any row was given up: a leader may then see lists as fuller than they are. */
+  get gaveUp(): boolean {
+    return this.#counts[5] !== 0;
+  }
+
+  set gaveUp(gaveUp: boolean) {
+    this.#counts[5] = gaveUp ? 1 : 0;
+  }
+
+  /** Callers that have not ended yet. */
+  get callersLeft(): number {
+    return this.#counts[7];
+  }
+
+  set callersLeft(callers: number) {
+    this.#counts[7] = callers;
+  }
+
+  /** Whether a living thread has the channel. */
+  isHeld(channel: number): boolean {
+    return this.holder[channel] !== -1;
+  }
+
+  /** The watch on the owner's thread. */
+  get ownerWatch(): number {
+    return this.#counts[8];
+  }
+
+  set ownerWatch(watch: number) {
+    this.#counts[8] = watch;
+  }
+
+  watch(thread: number): number {
+    const handle = ++this.#counts[6];
+    if (handle >= WATCHES_MAX) throw new Error(`more than ${WATCHES_MAX} watches`);
+    this.watches[handle] = thread + 1;
+    return handle;
+  }
+
+  /** The thread died: its watches say so, and its channels have nobody. */
+  endWatchesOf(thread: number): void {
+    for (const [channel, holder] of this.holder.entries()) if (holder === thread) this.holder[channel] = -1;
+    for (let h = 0; h < WATCHES_MAX; h++) if (this.watches[h] === thread + 1) this.watches[h] = Watch.dead;
+  }
+}

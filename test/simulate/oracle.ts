@@ -1,0 +1,147 @@
+/**
+ * What must hold at each write to a control word: who may change it, and how. Knows nothing of how the code
+ * under test comes to its writes.
+ */
+
+import { InstanceWord } from "../../src/memory/layout.ts";
+import type { ChannelLayout } from "../../src/memory/layout.ts";
+import { Gate, State } from "../../src/memory/pool.ts";
+import { Watch } from "./books.ts";
+import type { Books } from "./books.ts";
+import type { Rows } from "./rows.ts";
+import type { Stage } from "./stage.ts";
+import type { World } from "./world.ts";
+import { POOL, WordNames } from "./words.ts";
+
+const OWNER_THREAD = 0;
+
+export class Oracle {
+  readonly #world: World;
+  readonly #stage: Stage;
+  readonly #books: Books;
+  readonly #rows: Rows;
+  readonly #names: WordNames;
+  /** The instance that this thread is, -1 if it calls. */
+  readonly #instance: number;
+
+  constructor(world: World, stage: Stage, books: Books, rows: Rows, names: WordNames) {
+    this.#world = world;
+    this.#stage = stage;
+    this.#books = books;
+    this.#rows = rows;
+    this.#names = names;
+    const { instances } = stage.plan.shape;
+    this.#instance = world.me > 0 && world.me <= instances ? world.me - 1 : -1;
+  }
+
+  get role(): string {
+    if (this.#world.me === OWNER_THREAD) return "owner";
+    return this.#instance === -1
+      ? `caller${this.#world.me - this.#stage.plan.shape.instances}`
+      : `instance${this.#instance}`;
+  }
+
+  write(buffer: number, index: number, before: number, after: number): void {
+    const wrong =
+      buffer === POOL ? this.#pool(index, before, after) : this.#channel(buffer - 1, index, before, after);
+    if (wrong === null) return;
+    const show = (value: number): string => this.#names.show(buffer, index, value);
+    const word = this.#names.name(buffer, index);
+    this.#world.fail(`${this.role} changes ${word} from ${show(before)} to ${show(after)}: ${wrong}`);
+  }
+
+  // ---- the pool block: what is wrong with a write, or null
+
+  #pool(index: number, before: number, after: number): string | null {
+    const { layout } = this.#stage.pool;
+    if (index === layout.lead) return this.#lead(before, after);
+    if (index === layout.gate) {
+      if (this.#world.me !== OWNER_THREAD) return "only the owner moves the gate";
+      // Before the owner has joined its threads only a pipe that gives up is shut.
+      if (after === Gate.shut && !this.#books.joined) this.#books.hopeless = true;
+      return after >= before ? null : "the gate does not open again";
+    }
+    const line = index - layout.instances;
+    const instance = Math.floor(line / InstanceWord.words);
+    if (line < 0 || instance >= this.#stage.plan.shape.instances) return null;
+    if (line % InstanceWord.words === InstanceWord.wake) return grows(before, after);
+    if (instance !== this.#instance && this.#world.me !== OWNER_THREAD)
+      return "a state is its instance's own";
+    if (after === State.idle || after === State.dead) this.#books.busy[instance] = 0;
+    return null;
+  }
+
+  #lead(before: number, after: number): string | null {
+    const { alive } = this.#books;
+    if (after !== 0) {
+      if (before !== 0) return "somebody leads already";
+      return after === this.#instance + 1 ? null : "the lead is taken for oneself alone";
+    }
+    if (before === 0) return this.#instance === -1 ? null : "this instance does not lead";
+    if (before === this.#instance + 1) return null;
+    const isFreed = this.#world.me === OWNER_THREAD && alive[before - 1] === 0;
+    return isFreed ? null : "only the leader gives the lead up, or the supervisor when it is dead";
+  }
+
+  // ---- a channel
+
+  #channel(channel: number, index: number, before: number, after: number): string | null {
+    const { control, layout } = this.#stage.channels[channel];
+    if (index >= layout.word && index < layout.word + this.#stage.plan.shape.slots) {
+      return this.#rows.slot(channel, index - layout.word, before, after, this.#instance);
+    }
+    if (index >= layout.done && index < layout.done + layout.doneWords) {
+      return this.#rows.done(channel, index - layout.done, before, after);
+    }
+    const isCaller = this.#books.holder[channel] === this.#world.me;
+    if (index === layout.tail) {
+      if (!isCaller) return "only the caller publishes";
+      return grows(before, after) ?? ringFits(layout, after, control[layout.head]);
+    }
+    if (index === layout.head) {
+      if (this.#stage.pool.words[this.#stage.pool.layout.lead] !== this.#instance + 1)
+        return "only the leader reads the ring";
+      return ringFits(layout, control[layout.tail], after);
+    }
+    if (index === layout.bell) return grows(before, after);
+    if (index === layout.owner) return this.#owner(channel, before, after);
+    if (index === layout.watch) return this.#watch(channel, before, after);
+    return null;
+  }
+
+  #owner(channel: number, before: number, after: number): string | null {
+    const { holder } = this.#books;
+    if (after !== 0) {
+      if (before !== 0) return "it is claimed";
+      holder[channel] = this.#world.me;
+      return null;
+    }
+    if (holder[channel] !== this.#world.me) return "only the caller releases its channel";
+    holder[channel] = -1;
+    // Nobody comes after a pipe that gave up.
+    return this.#books.hopeless || this.#rows.allFree(channel) ? null : "rows are still in flight";
+  }
+
+  #watch(channel: number, before: number, after: number): string | null {
+    const { holder, watches } = this.#books;
+    if (holder[channel] === this.#world.me) {
+      // An heir for whom it is too early leaves the channel to the dead.
+      if (watches[after] === Watch.dead) holder[channel] = -1;
+      return null;
+    }
+    if (before === 0) return "the channel is another thread's";
+    if (watches[before] > 0) return "its caller lives";
+    holder[channel] = this.#world.me;
+    return after === 0 ? "the watch is the heir's" : null;
+  }
+}
+
+function grows(before: number, after: number): string | null {
+  return after === ((before + 1) | 0) ? null : "it grows by one";
+}
+
+function ringFits(layout: ChannelLayout, tail: number, head: number): string | null {
+  const used = (tail - head) | 0;
+  if (used < 0) return "the head is beyond the tail";
+  return used <= layout.ringEntries ? null : "entries that were not read are written over";
+}

@@ -1,0 +1,122 @@
+/**
+ * What must hold whenever nobody has anything to do but wait: then everybody waits for good reason. This is
+ * where lost wake-ups and deadlocks show, although a timeout would end them later.
+ */
+
+import { Gate } from "../../src/memory/pool.ts";
+import { Phase, phaseOf } from "../../src/memory/slot.ts";
+import { Row } from "./books.ts";
+import type { Books } from "./books.ts";
+import type { Rows } from "./rows.ts";
+import type { Stage } from "./stage.ts";
+import { WordNames } from "./words.ts";
+import { Status } from "./threads.ts";
+import type { World } from "./world.ts";
+
+/** A leader's deadline is some accesses later than the timeout that it is for. */
+const LATE_STEPS = 50;
+const LATE_MS = 2;
+
+export class Quiet {
+  readonly #world: World;
+  readonly #stage: Stage;
+  readonly #books: Books;
+  readonly #rows: Rows;
+
+  constructor(world: World, stage: Stage, books: Books, rows: Rows) {
+    this.#world = world;
+    this.#stage = stage;
+    this.#books = books;
+    this.#rows = rows;
+  }
+
+  readonly check = (): void => {
+    // A pipe that gave up leaves everything as it is.
+    const wrong = this.#books.hopeless ? null : (this.#callers() ?? this.#instances());
+    if (wrong !== null) this.#world.fail(`everybody waits: ${wrong}`);
+  };
+
+  /** Nobody sleeps on answers that are there. */
+  #callers(): string | null {
+    const { holder } = this.#books;
+    const { plan } = this.#stage;
+    for (const { index, control, layout } of this.#stage.channels) {
+      const thread = holder[index];
+      if (thread === -1 || this.#world.threads.statusOf(thread) !== Status.waiting) continue;
+      const isBare = plan.callers[thread - 1 - plan.shape.instances] === "bare";
+      if (isBare && this.#world.threads.keyOf(thread) !== WordNames.key(index + 1, layout.bell)) continue;
+      for (let slot = 0; slot < plan.shape.slots; slot++) {
+        const isTold = control[layout.done + (slot >>> 5)] & (1 << (slot & 31));
+        if (isTold && phaseOf(control[layout.word + slot]) === Phase.done) {
+          return `the caller of channel ${index}, although slot ${slot} is answered`;
+        }
+      }
+    }
+    return null;
+  }
+
+  /** No row waits that a rule lets go, and an instance that has nothing left to do when all closes ends. */
+  #instances(): string | null {
+    const { pool, plan } = this.#stage;
+    const gate = pool.words[pool.layout.gate];
+    const running = this.#rows.running();
+    const idle = this.#idle(running);
+    if (idle <= 0) return null;
+    if (gate === Gate.shut) return running === 0 ? "an instance, although the gate is shut" : null;
+    let rows = 0;
+    let shapes = 0;
+    let due = "";
+    for (let shape = 0; shape < plan.shapes; shape++) {
+      const [waiting, oldestMs] = this.#rows.waiting(shape, this.#isCounted);
+      rows += waiting;
+      if (this.#rows.waiting(shape)[0] > 0) shapes++;
+      if (waiting >= plan.shape.maxRows) due = `a full batch of shape ${shape} waits`;
+      else if (waiting > 0 && oldestMs + plan.batchingTimeoutMs + this.#lateMs < this.#world.nowMs) {
+        due = `rows of shape ${shape} wait beyond the batching timeout`;
+      }
+    }
+    if (rows > 0 && running === 0) return `${rows} rows wait, and no instance runs`;
+    if (rows > 0 && gate === Gate.draining) return `${rows} rows wait while the pipe drains`;
+    if (rows === 0 && running === 0 && gate === Gate.draining) return "an instance, although all is drained";
+    // A shape without a list waits until another has gone; that a list was given up, nobody tells the leader.
+    const lists = this.#books.gaveUp ? plan.shapes : shapes;
+    return due === "" || lists > plan.shape.groups ? null : `an instance is idle, and ${due}`;
+  }
+
+  /** A leader that is held up between its decision and its sleep sleeps too long. */
+  get #lateMs(): number {
+    const { faults, stepMs } = this.#stage.plan;
+    const isHeldUp = faults.lateOneIn > 0 || faults.freezeOneIn > 0;
+    return isHeldUp ? Infinity : LATE_MS + LATE_STEPS * stepMs;
+  }
+
+  /** Instances that could run something. */
+  #idle(running: number): number {
+    const { alive } = this.#books;
+    let living = 0;
+    for (let i = 0; i < this.#stage.plan.shape.instances; i++) living += alive[i];
+    return living - running;
+  }
+
+  /** Rows of a caller that died may never have been rung for. */
+  readonly #isCounted = (channel: number): boolean => this.#books.isHeld(channel);
+
+  /** When everybody has gone: every row has come to its end, and nothing is left taken. */
+  finish(): void {
+    const { state, rows, hopeless } = this.#books;
+    const { pool, channels } = this.#stage;
+    if (pool.words[pool.layout.lead] !== 0) this.#world.fail("somebody still leads when all is over");
+    if (hopeless) return;
+    const rowsOfDead = new Set<number>();
+    for (const { index, shape } of channels) {
+      const isFree = this.#rows.allFree(index);
+      if (!isFree && this.#books.isHeld(index))
+        this.#world.fail(`channel ${index} is left with rows in flight`);
+      for (let slot = 0; slot < shape.slots; slot++) rowsOfDead.add(this.#rows.rowAt(index, slot));
+    }
+    for (let row = 1; row <= rows; row++) {
+      const isOver = state[row] === Row.unborn || state[row] >= Row.answered;
+      if (!isOver && !rowsOfDead.has(row)) this.#world.fail(`row ${row} came to no end`);
+    }
+  }
+}
