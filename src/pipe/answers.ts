@@ -43,6 +43,8 @@ export class Answers {
   readonly #onFree: () => void;
   /** Deadlines and signals of what is in flight. */
   readonly giveUps: GiveUps;
+  /** Word of done bits that the next look begins with. */
+  #nextWord = 0;
   #abandoned = false;
   #idle: (() => void)[] = [];
 
@@ -69,14 +71,18 @@ export class Answers {
   }
 
   /**
-   * Takes done bits from high slots to low, so that the lowest are used again first. Returns the rows found;
-   * there may be more, for the next look.
+   * Takes done bits from high slots to low, so that the lowest are used again first, and goes on where the
+   * last look stopped: slots that are used again and again must not keep others waiting. Returns the rows
+   * found; there may be more, for the next look.
    */
   settle(): number {
     if (this.#abandoned) return 0;
     const untilMs = this.#nowMs() + SETTLE_MS;
+    const words = (this.#slots.used + 31) >> 5;
     let found = 0;
-    for (let word = (this.#slots.used - 1) >> 5; word >= 0; word--) {
+    for (let looked = 0; looked < words; looked++) {
+      const word = this.#nextWord < words ? this.#nextWord : words - 1;
+      this.#nextWord = word === 0 ? words - 1 : word - 1;
       let bits = this.#channel.takeDone(word);
       if (bits === 0) continue;
       while (bits !== 0 && !this.#hasEnough(found, untilMs)) {
@@ -85,7 +91,10 @@ export class Answers {
         this.#rowDone(word * 32 + bit);
         found++;
       }
-      if (bits !== 0) this.#channel.markDone(word, bits);
+      if (bits !== 0) {
+        this.#channel.markDone(word, bits);
+        this.#nextWord = word;
+      }
       if (this.#hasEnough(found, untilMs)) break;
     }
     if (found > 0) this.#tellFree();

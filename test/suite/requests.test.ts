@@ -313,6 +313,24 @@ describe("more than max_queue rows", () => {
   });
 });
 
+describe("a thousand clients", () => {
+  it("are answered alike: nobody waits while others come again and again", async () => {
+    const many = await open({ backend: "Identity", max: 16 });
+    const counts = Array.from({ length: 1000 }, () => 0);
+    const untilMs = performance.now() + 1000;
+    const client = async (i: number): Promise<void> => {
+      while (performance.now() < untilMs) {
+        await many({ data: Float32Array.of(i) });
+        counts[i]++;
+      }
+    };
+    await within(Promise.all(counts.map((_, i) => client(i))), "the clients");
+    const sorted = counts.toSorted((a, b) => a - b);
+    expect(sorted[0]).toBeGreaterThan(0);
+    expect(sorted[999] / sorted[0]).toBeLessThan(2);
+  });
+});
+
 describe("an event loop", () => {
   it("is not held up by many large answers that come at once", async () => {
     const large = await open({ backend: "(shape=150528)Identity", max: 16, max_queue: 256, spin_us: 0 });
