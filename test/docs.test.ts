@@ -16,6 +16,8 @@ const documents = [
   "CHANGELOG.md",
   "examples/README.md",
   "docs/ARCHITECTURE.md",
+  "docs/PROMISES.md",
+  "bench/RESULTS.md",
   "gpu/README.md",
   ...notes,
 ];
