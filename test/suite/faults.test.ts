@@ -7,7 +7,7 @@ import { loadNative } from "../../src/native/load.ts";
 import { TP_ERR_MEMORY } from "../../src/native/abi.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { gatherModel } from "../models.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
+import { opener, rejection, sleep, within } from "../support/pipes.ts";
 
 useFaultLibrary();
 const open = opener(afterAll);
@@ -18,8 +18,12 @@ function request(number: number, opcode: number = Fault.none, argument = 0): Pip
   return { data: Float32Array.of(opcode, argument, number) };
 }
 
-/** Sends everything in one turn: the bell rings once for it, and so it goes as one batch. */
+/**
+ * Sends everything in one turn: the bell rings once for it, and so it goes as one batch. An instance that is
+ * only beginning to look would take what it sees without the bell, so it has to sleep by then.
+ */
 async function together(models: Pipe, inputs: PipeInput[]): Promise<PromiseSettledResult<PipeInput>[]> {
+  while (models.stats().instances.some(({ state }) => state !== "parked")) await sleep(1);
   const settled = await within(Promise.allSettled(inputs.map((input) => models(input))), "the calls");
   const sent = Object.values(models.stats().sizes).map((sizes) => sizes[inputs.length]);
   if (!sent.some((count) => count > 0)) throw new Error("The requests did not go as one batch");
