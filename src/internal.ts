@@ -4,6 +4,9 @@
  */
 
 export { nearest } from "./nearest.ts";
+export { loadNative } from "./native/load.ts";
+export { environment, koffiVersion } from "./native/locate.ts";
+export { onnxruntimes, tensorrtPaths } from "./pipe/load-message.ts";
 export { checkModelFile } from "./onnx/check.ts";
 export type { CheckedModel } from "./onnx/check.ts";
 export type { ModelInfo, ValueInfo } from "./onnx/model-info.ts";

@@ -4,10 +4,21 @@ import type { Command } from "./command.ts";
 
 export interface Entry {
   about: string;
+  /** Not told of by --help: it is there for another command. */
+  hidden?: true;
   load(): Promise<Command>;
 }
 
 export const commands: Readonly<Record<string, Entry>> = {
+  doctor: {
+    about: "What this machine has, what is missing, and how to get it",
+    load: async () => (await import("./doctor.ts")).command,
+  },
+  "doctor-self": {
+    about: "Whether trtpipe itself works here; asked by doctor",
+    hidden: true,
+    load: async () => (await import("./doctor-self.ts")).command,
+  },
   inspect: {
     about: "What is in a model: inputs, outputs, operators, external data",
     load: async () => (await import("./inspect.ts")).command,

@@ -14,7 +14,8 @@ describe("trtpipe", () => {
   it("lists its commands with --help", async () => {
     const { code, lines, stderr } = await trtpipe("--help");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(lines.join("\n")).toMatch(/^ {2}inspect +\S/m);
+    expect(lines.join("\n")).toMatch(/^ {2}doctor +\S[^]*^ {2}inspect +\S/m);
+    expect(lines.join("\n")).not.toContain("doctor-self");
   });
 
   it("says its version", async () => {
