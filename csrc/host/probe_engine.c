@@ -8,6 +8,8 @@
 #include "../tensorrt_cache.h"
 #include "../tensorrt_engine.h"
 #include "../tensorrt_library.h"
+#include "../tensorrt_logger.h"
+#include "../tensorrt_object.h"
 
 static void add_shape(tp_json *json, const char *key, const tp_trt_dims *shape) {
   tp_json_key(json, key);
@@ -43,6 +45,19 @@ static void add_profiles(const tp_trt_engine *e, const tp_model_info *info, tp_j
     tp_json_close(json, '}');
   }
   tp_json_close(json, ']');
+}
+
+/* What the builder made of the model's layers, in TensorRT's own JSON. */
+static void add_layers(const tp_trt_engine *e, tp_json *json) {
+  tp_trt_listen();
+  void *inspector = tp_trt_object(TRT0(e->trt, engine_inspector, e->engine), TP_TRT_CLASS_INSPECTOR,
+                                  TP_ERR_UNSUPPORTED, "cannot look into the engine");
+  const char *text =
+      inspector == NULL ? NULL : TRT(e->trt, inspector_engine, inspector, TRT_INFORMATION_JSON);
+  tp_json_key(json, "layers");
+  if (text == NULL) tp_json_null(json);
+  else tp_json_text(json, text);
+  tp_trt_delete(inspector);
 }
 
 /* Full shapes, as the engine itself tells them. */
@@ -94,6 +109,7 @@ void tp_host_probe_engine(const tp_options *options, tp_json *json) {
     tp_json_text(json, info->engine);
     add_tensors(&engine, info, json);
     add_profiles(&engine, info, json);
+    add_layers(&engine, json);
   } else {
     char text[4096];
     tp_last_error(text, sizeof text);
