@@ -53,6 +53,7 @@ typedef struct tp_trt_interface {
 #define TRT_STRATEGY_STATIC 0
 #define TRT_STRATEGY_USER_MANAGED 2
 #define TRT_POOL_WORKSPACE 0
+#define TRT_INFORMATION_JSON 1
 #define TRT_FLAG_TF32 6
 /* In 10 only; 11 and RTX take precision from the model's own types. */
 #define TRT10_FLAG_FP16 0
@@ -74,6 +75,7 @@ typedef struct tp_trt_interface {
   X(TENSOR, "N8nvinfer14apiv7VTensorE")                \
   X(PROFILE, "N8nvinfer14apiv20VOptimizationProfileE") \
   X(PLAN, "N8nvinfer14apiv11VHostMemoryE")             \
+  X(INSPECTOR, "N8nvinfer14apiv16VEngineInspectorE")   \
   X(PARSER, "N12nvonnxparser7IParserE")                \
   X(PARSER_ERROR, "N12nvonnxparser12IParserErrorE")
 
@@ -96,6 +98,7 @@ typedef struct tp_trt_interface {
     0, 25, 0, 25)                                                                                           \
   X(engine_tensors, int32_t, (void *self), 30, 0, 26, 0, 26)                                                \
   X(engine_tensor_name, const char *, (void *self, int32_t index), 31, 0, 27, 0, 27)                        \
+  X(engine_inspector, void *, (void *self), 18, 0, 14, 0, 14)                                               \
   X(engine_scratch, int64_t, (void *self), 52, 1, 44, 0, 44)                                                \
   X(context_profile, int32_t, (void *self), 11, 0, 11, 0, 11)                                               \
   X(context_set_profile, bool, (void *self, int32_t profile, CUstream stream), 17, 0, 16, 0, 16)            \
@@ -130,6 +133,7 @@ typedef struct tp_trt_interface {
   X(profile_is_valid, bool, (void *self), 9, 0, 7, 0, 7)                                                    \
   X(plan_data, void *, (void *self), 2, 0, 2, 0, 2)                                                         \
   X(plan_bytes, size_t, (void *self), 3, 0, 3, 0, 3)                                                        \
+  X(inspector_engine, const char *, (void *self, int32_t format), 6, 0, 6, 0, 6)                            \
   X(parser_parse, bool, (void *self, const void *model, size_t bytes, const char *path), 0, 0, 0, 0, 0)     \
   X(parser_errors, int32_t, (void *self), 5, 0, 3, 0, 3)                                                    \
   X(parser_error, void *, (void *self, int32_t index), 6, 0, 4, 0, 4)                                       \

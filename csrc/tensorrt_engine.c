@@ -22,13 +22,17 @@ static int32_t check_slots(const tp_trt *trt, void *runtime) {
                  trt->name, trt->path);
 }
 
+int32_t tp_trt_runtime_open(const tp_trt *trt, void **runtime) {
+  tp_trt_listen();
+  *runtime = tp_trt_object(trt->create_runtime(trt->logger, trt->version), TP_TRT_CLASS_RUNTIME,
+                           TP_ERR_UNSUPPORTED, "cannot start TensorRT's runtime");
+  return *runtime == NULL ? TP_ERR_UNSUPPORTED : check_slots(trt, *runtime);
+}
+
 int32_t tp_trt_engine_open(const tp_trt *trt, tp_cuda_device *device, const void *plan, size_t bytes,
                            tp_trt_engine *e) {
   *e = (tp_trt_engine){.trt = trt, .device = device};
-  tp_trt_listen();
-  e->runtime = tp_trt_object(trt->create_runtime(trt->logger, trt->version), TP_TRT_CLASS_RUNTIME,
-                             TP_ERR_UNSUPPORTED, "cannot start TensorRT's runtime");
-  int32_t status = e->runtime == NULL ? TP_ERR_UNSUPPORTED : check_slots(trt, e->runtime);
+  int32_t status = tp_trt_runtime_open(trt, &e->runtime);
   if (status == TP_OK) {
     e->engine = tp_trt_object(TRT(trt, runtime_deserialize, e->runtime, plan, bytes), TP_TRT_CLASS_ENGINE,
                               TP_ERR_PARSE, "TensorRT refused the engine");

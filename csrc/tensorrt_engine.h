@@ -13,6 +13,10 @@ typedef struct tp_trt_engine {
   void *runtime, *engine;
 } tp_trt_engine;
 
+/* Starts TensorRT's runtime, which answers as TensorRT's does; tp_trt_delete ends it, also after an error.
+ * Errors: UNSUPPORTED. The thread is in a device's context. */
+int32_t tp_trt_runtime_open(const tp_trt *trt, void **runtime);
+
 /* Opens a plan; its bytes are not needed afterwards. A plan is code: what is opened must be one's own.
  * Errors: PARSE, UNSUPPORTED, DEVICE. The thread is in the device's context. */
 int32_t tp_trt_engine_open(const tp_trt *trt, tp_cuda_device *device, const void *plan, size_t bytes,

@@ -98,7 +98,7 @@ async function buildPackage() {
   writeFileSync(stamp, expected());
 }
 
-const outputs = ["index.js", "index.cjs", "index.d.ts", "index.d.cts", "worker.js", "worker.cjs"];
+const outputs = ["index.js", "index.cjs", "index.d.ts", "index.d.cts", "worker.js", "worker.cjs", "cli.js"];
 
 function mtimeMs(path) {
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? "missing";

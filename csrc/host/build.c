@@ -1,42 +1,17 @@
 #include "build.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../cuda.h"
 #include "../file.h"
 #include "../memory.h"
 #include "../tensorrt_build.h"
 #include "../tensorrt_host.h"
+#include "arguments.h"
 
 static const tp_option_key keys[] = {
     {"onnx", false}, {"plan", false}, {"device", false}, TP_TRT_KEYS, {NULL, false}};
-
-/* Ends this process when the one that started it is gone: it held the other end of standard input. */
-static void *watch(void *unused) {
-  char byte;
-  (void)unused;
-  while (read(0, &byte, 1) > 0) {}
-  _exit(3);
-}
-
-/* The arguments as the library takes options: records that end with NUL bytes. */
-static int32_t read_arguments(int count, char **arguments, tp_options *options) {
-  size_t bytes = 0;
-  for (int i = 0; i < count; i++) bytes += strlen(arguments[i]) + 1;
-  char *records = tp_alloc(bytes), *at = records;
-  if (records == NULL) return TP_ERR_MEMORY;
-  for (int i = 0; i < count; i++) {
-    size_t length = strlen(arguments[i]) + 1;
-    memcpy(at, arguments[i], length);
-    at += length;
-  }
-  int32_t status = tp_options_parse(records, (uint32_t)bytes, options);
-  tp_free(records);
-  return status == TP_OK ? tp_options_check(options, "trtpipe-host build", keys) : status;
-}
 
 /* The device's context becomes this thread's, where TensorRT looks for it. */
 static int32_t enter_device(const tp_options *options, const tp_trt *trt, uint32_t ordinal) {
@@ -81,16 +56,12 @@ static int32_t build(const tp_options *options) {
 }
 
 int tp_host_build(int count, char **arguments) {
-  pthread_t watcher;
   tp_options options = {0};
   char text[4096];
-  int32_t status = read_arguments(count, arguments, &options);
-  if (status == TP_OK && pthread_create(&watcher, NULL, watch, NULL) == 0) {
-    pthread_detach(watcher);
-    status = build(&options);
-  } else if (status == TP_OK) {
+  int32_t status = tp_host_arguments(count, arguments, "trtpipe-host build", keys, &options);
+  if (status == TP_OK && !tp_host_tie_to_stdin())
     status = tp_fail(TP_ERR_MEMORY, "cannot build an engine: no thread for it");
-  }
+  if (status == TP_OK) status = build(&options);
   tp_options_free(&options);
   if (status == TP_OK) return 0;
   tp_last_error(text, sizeof text);

@@ -33,8 +33,9 @@ function print(terminal: Terminal, text: string): number {
 }
 
 function overview(): string {
-  const width = Math.max(...Object.keys(commands).map((name) => name.length));
-  const lines = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(width)}  ${about}`);
+  const shown = Object.entries(commands).filter(([, { hidden }]) => !hidden);
+  const width = Math.max(...shown.map(([name]) => name.length));
+  const lines = shown.map(([name, { about }]) => `  ${name.padEnd(width)}  ${about}`);
   return [
     "trtpipe: run deep-learning models fast and concurrently from TypeScript",
     "",
@@ -49,7 +50,7 @@ function overview(): string {
 }
 
 function unknownCommand(name: string): UsageError {
-  const known = Object.keys(commands);
+  const known = Object.keys(commands).filter((one) => !commands[one].hidden);
   const near = nearest(name, known);
   return new UsageError("the command", near ?? known.join(", "), JSON.stringify(name));
 }

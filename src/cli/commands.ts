@@ -4,6 +4,8 @@ import type { Command } from "./command.ts";
 
 export interface Entry {
   about: string;
+  /** Not told of by --help: it is there for another command. */
+  hidden?: true;
   load(): Promise<Command>;
 }
 
@@ -11,6 +13,15 @@ export const commands: Readonly<Record<string, Entry>> = {
   bench: {
     about: "Measures throughput and latency of a model, or of a server, over the load",
     load: async () => (await import("./bench.ts")).command,
+  },
+  doctor: {
+    about: "What this machine has, what is missing, and how to get it",
+    load: async () => (await import("./doctor.ts")).command,
+  },
+  "doctor-self": {
+    about: "Whether trtpipe itself works here; asked by doctor",
+    hidden: true,
+    load: async () => (await import("./doctor-self.ts")).command,
   },
   inspect: {
     about: "What is in a model: inputs, outputs, operators, external data",

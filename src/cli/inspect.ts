@@ -1,38 +1,45 @@
-/** `trtpipe inspect MODEL`: what a model says about itself. */
+/** `trtpipe inspect FILE`: what a model or an engine says about itself. */
 
-import { checkModelFile, type CheckedModel, type ValueInfo } from "../internal.ts";
-import { makeCommand, type Command } from "./command.ts";
+import { FAILED, makeCommand, type Command } from "./command.ts";
+import { inspectEngine } from "./inspect-engine.ts";
+import { inspectModel } from "./inspect-model.ts";
+import type { Inspected } from "./inspected.ts";
+import { typesOf } from "./inspect-types.ts";
+import type { Terminal } from "./terminal.ts";
 
 export const command: Command = makeCommand({
   name: "inspect",
-  about: "What is in a model: inputs, outputs, operators, external data",
+  about: "What is in a model or an engine: inputs, outputs, operators, external data, profiles",
   args: {
-    model: { type: "positional", required: true, description: "path of an ONNX model" },
+    file: { type: "positional", required: true, description: "path of an ONNX model or a TensorRT engine" },
+    types: { type: "boolean", description: "print TypeScript types of its inputs and outputs" },
+    device: {
+      type: "string",
+      valueHint: "number",
+      default: "0",
+      description: "CUDA device that reads an engine",
+    },
   },
   examples: [
-    ["model.onnx", "inputs, outputs and operators"],
-    ["--json model.onnx", "the same for a program"],
+    ["model.onnx", "inputs, outputs, batch dimension, operators, external data"],
+    ["--types model.onnx > model.d.ts", "types for the code that calls it"],
+    ["--json model.engine", "what an engine was built for, and its profiles where TensorRT runs"],
   ],
-  run: async ({ model, json }, terminal) => {
-    const checked = checkModelFile(model);
-    terminal.out(json ? JSON.stringify(checked, null, 2) : describe(checked));
+  run: async ({ file, types, json, device }, terminal) => {
+    const found = (await inspectEngine(file, device)) ?? inspectModel(file);
+    if (types) return printTypes(found, terminal);
+    const { lines, ...rest } = found;
+    terminal.out(json ? JSON.stringify(rest, null, 2) : lines.join("\n"));
+    return undefined;
   },
 });
 
-function describe({ path, bytes, info }: CheckedModel): string {
-  const opsets = info.opsets.map(({ domain, version }) => `${domain === "" ? "onnx" : domain} ${version}`);
-  return [
-    `${path}  ${bytes} bytes`,
-    `  format    ONNX ${info.irVersion}, opset ${opsets.join(", ")}`,
-    ...(info.producer === "" ? [] : [`  producer  ${info.producer}`]),
-    ...info.inputs.map((value) => `  input     ${shown(value)}`),
-    ...info.outputs.map((value) => `  output    ${shown(value)}`),
-    `  nodes     ${info.nodeCount}`,
-    `  operators ${info.opTypes.join(", ")}`,
-  ].join("\n");
-}
-
-function shown({ name, kind, dtype, dims }: ValueInfo): string {
-  const shape = dims === null ? "of unknown shape" : `[${dims.join(", ")}]`;
-  return `${name}  ${kind === "tensor" ? dtype : kind} ${shape}`;
+function printTypes(found: Inspected, terminal: Terminal): number | undefined {
+  const { file, inputs, outputs } = found;
+  if (inputs === null || outputs === null) {
+    terminal.note(`trtpipe inspect: Cannot print types of ${file}: its inputs are known only where it runs`);
+    return FAILED;
+  }
+  terminal.out(typesOf({ ...found, inputs, outputs }));
+  return undefined;
 }

@@ -55,6 +55,14 @@ export function environment(name: string): string | undefined {
   }
 }
 
+/** Version of the koffi that is installed for this package. Throws if there is none. */
+export function koffiVersion(): string {
+  const entry = createRequire(import.meta.url).resolve("koffi");
+  const folder = entry.slice(0, entry.lastIndexOf("koffi") + "koffi".length);
+  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version?: string };
+  return manifest.version ?? "unknown";
+}
+
 /** Whether the file is known to be missing: a runtime may not allow to look. */
 export function isMissing(path: string): boolean {
   try {

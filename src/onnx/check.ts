@@ -32,12 +32,17 @@ export interface CheckedModel {
  * an ONNX model, or names external data that lies outside its folder or is not whole).
  */
 export function checkModelFile(path: string): CheckedModel {
+  const model = readModelFile(path);
+  checkExternalData(path, dirname(model.path), model.info.externalData);
+  return model;
+}
+
+/** The same without a look at the files that the model names. */
+export function readModelFile(path: string): CheckedModel {
   const { fd, bytes } = openModel(path);
   try {
     const info = parse(path, `model ${JSON.stringify(path)}`, new FileSource(fd, bytes));
-    const absolute = resolve(path);
-    checkExternalData(path, dirname(absolute), info.externalData);
-    return { path: absolute, bytes, info };
+    return { path: resolve(path), bytes, info };
   } finally {
     closeSync(fd);
   }

@@ -30,7 +30,7 @@ class ModelWalker {
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
   readonly #initializers = new Set<string>();
-  readonly #opTypes = new Set<string>();
+  readonly #opCounts = new Map<string, number>();
   readonly #external: ExternalTensor[] = [];
 
   walk(source: ByteSource): ModelInfo {
@@ -50,7 +50,8 @@ class ModelWalker {
       outputs: this.#outputs,
       initializerCount: this.#initializers.size,
       nodeCount: this.#nodeCount,
-      opTypes: Array.from(this.#opTypes).toSorted(),
+      opTypes: Array.from(this.#opCounts.keys()).toSorted(),
+      opCounts: Object.fromEntries(Array.from(this.#opCounts).toSorted(([a], [b]) => (a < b ? -1 : 1))),
       externalData: this.#external,
     };
   }
@@ -123,9 +124,9 @@ class ModelWalker {
       else if (node.field === 5) this.#attribute(node.message(), depth);
     }
     const name = domain === "" || domain === "ai.onnx" ? type : `${domain}::${type}`;
-    if (this.#opTypes.has(name)) return;
-    this.#keep();
-    this.#opTypes.add(name);
+    const count = this.#opCounts.get(name) ?? 0;
+    if (count === 0) this.#keep();
+    this.#opCounts.set(name, count + 1);
   }
 
   #attribute(attribute: MessageReader, depth: number): void {

@@ -20,6 +20,8 @@ export interface ModelInfo {
    * domain.
    */
   opTypes: readonly string[];
+  /** How often each of them occurs, in the same order. */
+  opCounts: Readonly<Record<string, number>>;
   /** Tensors whose bytes lie in other files, wherever in the model they occur. */
   externalData: readonly ExternalTensor[];
 }

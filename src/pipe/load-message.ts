@@ -21,11 +21,11 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   const engine = typeof model === "string" && isEngineFile(model);
   const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
   const names = backend === null ? preferred : [backend.name];
-  const libraries = names.includes("OnnxTensor") ? onnxruntimes(config) : [];
+  const libraries = names.includes("OnnxTensor") ? onnxruntimes(config.onnxruntime) : [];
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
     if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
-    if (name === "TensorrtTensor") options.push(...tensorrtPaths(config));
+    if (name === "TensorrtTensor") options.push(...tensorrtPaths(config.tensorrt.library));
     if (backend === null || backend.process === null) return { backend: name, options };
     return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
   });
@@ -42,8 +42,8 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
  * Libraries to try in order. What the key `onnxruntime` or TRTPIPE_ONNXRUNTIME names is the only one; else
  * it is that of the npm package, then what the system's loader finds.
  */
-function onnxruntimes(config: ParsedConfig): readonly string[] {
-  const named = config.onnxruntime ?? environment("TRTPIPE_ONNXRUNTIME");
+export function onnxruntimes(configured: string | null): readonly string[] {
+  const named = configured ?? environment("TRTPIPE_ONNXRUNTIME");
   if (named) return [named];
   const packaged = fromPackage();
   return packaged === null ? LOADERS : [packaged, ...LOADERS];
@@ -53,9 +53,9 @@ function onnxruntimes(config: ParsedConfig): readonly string[] {
  * Where TensorRT, CUDA's driver and the program that builds engines are, as far as it is said; the C library
  * finds the others.
  */
-function tensorrtPaths({ tensorrt }: ParsedConfig): [string, string][] {
+export function tensorrtPaths(library: string | null): [string, string][] {
   const paths: [string, string | null | undefined][] = [
-    ["tensorrt", tensorrt.library ?? environment("TRTPIPE_TENSORRT")],
+    ["tensorrt", library ?? environment("TRTPIPE_TENSORRT")],
     ["cuda", environment("TRTPIPE_CUDA")],
     ["host", environment("TRTPIPE_HOST")],
   ];

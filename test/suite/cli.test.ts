@@ -14,7 +14,8 @@ describe("trtpipe", () => {
   it("lists its commands with --help", async () => {
     const { code, lines, stderr } = await trtpipe("--help");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(lines.join("\n")).toMatch(/^ {2}inspect +\S/m);
+    expect(lines.join("\n")).toMatch(/^ {2}doctor +\S[^]*^ {2}inspect +\S/m);
+    expect(lines.join("\n")).not.toContain("doctor-self");
   });
 
   it("says its version", async () => {
@@ -31,10 +32,13 @@ describe("trtpipe", () => {
   it.each([
     [[], "trtpipe: Cannot use trtpipe: expected a command (see trtpipe --help), got none"],
     [["inspct"], 'trtpipe inspct: Cannot use the command: expected inspect, got "inspct"'],
-    [["inspect"], "trtpipe inspect: Cannot use MODEL: expected path of an ONNX model, got none"],
+    [
+      ["inspect"],
+      "trtpipe inspect: Cannot use FILE: expected path of an ONNX model or a TensorRT engine, got none",
+    ],
     [["inspect", "a", "--jsn"], "trtpipe inspect: Cannot use --jsn: expected --json, got an unknown option"],
     [["inspect", "a", "--json=1"], 'trtpipe inspect: Cannot use --json: expected no value, got "1"'],
-    [["inspect", "a", "b"], 'trtpipe inspect: Cannot use the arguments: expected only MODEL, got "b"'],
+    [["inspect", "a", "b"], 'trtpipe inspect: Cannot use the arguments: expected only FILE, got "b"'],
   ])("refuses %j with status 2 and one line", async (args, line) => {
     const { code, stderr } = await trtpipe(...args);
     expect({ code, stderr }).toEqual({ code: 2, stderr: `${line}\n` });
@@ -57,6 +61,6 @@ describe("trtpipe", () => {
   it("prints one JSON value with --json", async () => {
     const { code, lines } = await trtpipe("inspect", "--json", magika);
     expect(code).toBe(0);
-    expect(JSON.parse(lines.join("\n"))).toMatchObject({ path: magika });
+    expect(JSON.parse(lines.join("\n"))).toMatchObject({ file: magika });
   });
 });

@@ -7,7 +7,7 @@
 
 #define VERSION SLOT(101501, 110201, 10701)
 
-static fake_class runtime_class, engine_class;
+static fake_class runtime_class, engine_class, inspector_class;
 
 typedef struct runtime {
   fake_object base;
@@ -92,6 +92,18 @@ static const char *tensor_name(const fake_engine *e, int32_t index) {
   return index < g->outputs ? g->tensors[FAKE_TENSORS + index].name : g->tensors[index - g->outputs].name;
 }
 
+static void *create_inspector(fake_engine *e) {
+  (void)e;
+  if (fake_fails("createEngineInspector")) return NULL;
+  return fake_outer(fake_make(&inspector_class, sizeof(fake_object), NULL));
+}
+
+static const char *engine_information(const void *inspector, int32_t layout) {
+  (void)inspector;
+  if (layout != 1) fake_broken("an engine was inspected in another format than JSON");
+  return "{\"Layers\": [\"first\", \"second\"], \"Bindings\": []}";
+}
+
 static void end_engine(fake_object *self) {
   if (((fake_engine *)self)->contexts != 0) fake_broken("an engine was deleted before its contexts");
 }
@@ -101,6 +113,7 @@ static void engine_slots(void) {
   fake_class_begin(c, "N8nvinfer14apiv11VCudaEngineE");
   fake_class_slot(c, 5, (fake_function)create_context);
   fake_class_slot(c, SLOT(10, 8, 8), (fake_function)profiles);
+  fake_class_slot(c, SLOT(18, 14, 14), (fake_function)create_inspector);
   fake_class_slot(c, SLOT(19, 15, 15), (fake_function)shape_of);
   fake_class_slot(c, SLOT(20, 16, 16), (fake_function)type_of);
   fake_class_slot(c, SLOT(21, 17, 17), (fake_function)location);
@@ -110,6 +123,8 @@ static void engine_slots(void) {
   fake_class_slot(c, SLOT(30, 26, 26), (fake_function)tensor_count);
   fake_class_slot(c, SLOT(31, 27, 27), (fake_function)tensor_name);
   fake_class_slot(c, SLOT(52, 44, 44), (fake_function)scratch_of);
+  fake_class_begin(&inspector_class, "N8nvinfer14apiv16VEngineInspectorE");
+  fake_class_slot(&inspector_class, 6, (fake_function)engine_information);
 }
 
 /* ---- Runtime ------------------------------------------------------------------------------------------- */
