@@ -92,11 +92,12 @@ typedef struct tp_backend {
      for k before is gone, and `memory` is NULL, also after a failure. NULL here: the exports take memory of
      any kind themselves. Errors: MEMORY, DEVICE. Instance thread. */
   int32_t (*stage)(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
-  /* Bytes of each caller's memory that an instance may pin; 0: none. NULL, as the two that follow: the backend
-     has no use for that. Instance thread. */
+  /* Bytes of each caller's memory that an instance may pin; 0: none. NULL, as the two that follow: the
+     backend has no use for that. Instance thread. */
   uint64_t (*pin_limit)(const void *instance);
   /* Makes callers' memory, in whole pages, such that the device reads and writes it directly. `pin`: what
-     unpin is given; NULL if the system refuses, which is no failure. Errors: MEMORY, DEVICE. Instance thread. */
+     unpin is given; NULL if the system refuses, which is no failure. Errors: MEMORY, DEVICE. Instance
+     thread. */
   int32_t (*pin)(void *instance, void *memory, uint64_t bytes, void **pin);
   /* The memory is a caller's alone again when this returns. Any thread. */
   void (*unpin)(void *pin);

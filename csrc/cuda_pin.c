@@ -2,8 +2,8 @@
  * Callers' memory that is pinned. One list for the process: instances of one model, other models and other
  * devices run rows of the same slots, and CUDA pins memory once.
  *
- * The lock is held while CUDA pins, which takes milliseconds: an instance comes here when it sees a caller for
- * the first time, and when it ends, never for a batch.
+ * The lock is held while CUDA pins, which takes milliseconds: an instance comes here when it sees a caller
+ * for the first time, and when it ends, never for a batch.
  */
 #include <pthread.h>
 

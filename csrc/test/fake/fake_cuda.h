@@ -1,8 +1,8 @@
 /*
  * A CUDA driver for tests: device memory is host memory, a stream is a thread that works its queue off. It is
  * stricter than the real one: memory that is not a device's, a missing context or a copy past the end end the
- * process, and so do registered memory that is unmapped or still in use when it is unregistered, and a copy of
- * memory that is registered in part. Also what the fake TensorRT and the tests use of it.
+ * process, and so does registered memory that is unmapped or still in use when it is unregistered, or that is
+ * copied together with memory that is not registered. Also what the fake TensorRT and the tests use of it.
  */
 #ifndef FAKE_CUDA_H
 #define FAKE_CUDA_H

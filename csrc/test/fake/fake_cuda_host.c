@@ -20,6 +20,15 @@ static struct {
 } registrations[REGISTRATIONS];
 static int direct_copies;
 
+/* Tests in other languages read what is registered in the file that FAKE_CUDA_LOG names. Under `lock`. */
+static void tell(const char *what, size_t bytes) {
+  const char *path = getenv("FAKE_CUDA_LOG");
+  FILE *file = path != NULL ? fopen(path, "a") : NULL;
+  if (file == NULL) return;
+  fprintf(file, "%s %zu, direct copies: %d\n", what, bytes, direct_copies);
+  fclose(file);
+}
+
 int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
   int error = fake_begin_in_context("cuMemHostAlloc");
   if (error != 0 || flags != 1) return error != 0 ? error : 1;
@@ -62,6 +71,7 @@ int cuMemHostRegister_v2(void *memory, size_t bytes, unsigned flags) {
     registrations[i].start = memory;
     registrations[i].bytes = bytes;
     registrations[i].copies = 0;
+    tell("register", bytes);
   }
   pthread_mutex_unlock(&lock);
   if (error == 0) fake_count(1);
@@ -78,6 +88,7 @@ int cuMemHostUnregister(void *memory) {
   if (msync(memory, registrations[i].bytes, MS_ASYNC) != 0)
     broken("memory was unmapped while it was registered", memory);
   registrations[i].start = NULL;
+  tell("unregister", registrations[i].bytes);
   pthread_mutex_unlock(&lock);
   fake_count(-1);
   return error;

@@ -183,7 +183,8 @@ static void run_copy(void *argument) {
   fake_host_used(c->host, c->bytes, -1);
 }
 
-static int queue_copy(const char *name, void *to, const void *from, size_t bytes, const void *host, void *on) {
+static int queue_copy(const char *name, void *to, const void *from, size_t bytes, const void *host,
+                      void *on) {
   int error = fake_begin_in_context(name);
   if (error != 0) return error;
   fake_host_used(host, bytes, 1);
