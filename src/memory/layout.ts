@@ -42,6 +42,7 @@ export interface ChannelBuffers {
 export interface PoolLayout {
   lead: number;
   gate: number;
+  coming: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -79,6 +80,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
   return {
     lead: 0,
     gate: LINE,
+    coming: 2 * LINE,
     rebuild,
     pending,
     pendingWords,
