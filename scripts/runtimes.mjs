@@ -6,18 +6,24 @@ import { Failure, root } from "./run.mjs";
 const bin = (name) => join(root, "node_modules", ".bin", name);
 const tsx = ["--import", "tsx"];
 
+/** `collecting`: as `file`, and the program may force a garbage collection. */
 const runtimes = {
-  node: { command: process.execPath, file: tsx, tests: [] },
-  bun: { command: bin("bun"), file: ["run"], tests: ["--bun"] },
-  deno: { command: bin("deno"), file: ["run", "-A"], tests: ["run", "-A"] },
+  node: { command: process.execPath, file: tsx, collecting: ["--expose-gc", ...tsx], tests: [] },
+  bun: { command: bin("bun"), file: ["run"], collecting: ["run"], tests: ["--bun"] },
+  deno: {
+    command: bin("deno"),
+    file: ["run", "-A"],
+    collecting: ["run", "-A", "--v8-flags=--expose-gc"],
+    tests: ["run", "-A"],
+  },
 };
 
 export const runtimeNames = Object.keys(runtimes);
 
 /** Command and arguments that run a TypeScript file of this checkout. */
-export function fileCommand(runtime, file, args = []) {
-  const { command, file: flags } = runtimes[runtime];
-  return [command, [...flags, file, ...args]];
+export function fileCommand(runtime, file, args = [], { collects = false } = {}) {
+  const { command, file: flags, collecting } = runtimes[runtime];
+  return [command, [...(collects ? collecting : flags), file, ...args]];
 }
 
 /** Command and arguments that run vitest. */

@@ -121,7 +121,7 @@ function suiteStage(runtime, only) {
     work: async () => {
       const [command, args] = testCommand(runtime, only === undefined ? [] : [only]);
       const env = { TRTPIPE_TEST_RUNTIME: runtime };
-      const { status, output } = await run(command, args, { env, live: true, limitS: 300 });
+      const { status, output } = await run(command, args, { env, live: true, limitS: 400 });
       return { count: suiteCount(output, status), output: "" };
     },
   };
