@@ -47,7 +47,7 @@ export interface StartMessage {
   shape: MemoryShape;
   pool: SharedArrayBuffer;
   channels: readonly ChannelBuffers[];
-  /** The batch block of this instance; it belongs to the pipe, so that it outlives the thread. */
+  /** The batch block of this thread's instance, which no other thread ever gets. */
   block: SharedArrayBuffer;
   minRows: number;
   batchingTimeoutMs: number;

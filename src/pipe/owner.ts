@@ -8,7 +8,7 @@ import type { LoadStage } from "../errors.ts";
 import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
-import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import { BATCH_BYTES, ROW_BYTES, TP_ERR_BUSY } from "../native/abi.ts";
 import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
@@ -27,7 +27,6 @@ interface Loaded {
   pool: Pool;
   buffers: readonly ChannelBuffers[];
   channels: readonly Channel[];
-  blocks: readonly SharedArrayBuffer[];
 }
 
 export class Owner {
@@ -39,6 +38,10 @@ export class Owner {
   #loaded: Loaded | null = null;
   /** Handle of each instance in the C library, while its thread has it. */
   readonly #handles = new Map<number, number>();
+  /** Batch block of each instance's thread: the C library may use it for as long as it has the instance. */
+  readonly #blocks = new Map<number, SharedArrayBuffer>();
+  /** Blocks of threads that ended while a native call of theirs went on. */
+  readonly #keptBlocks: SharedArrayBuffer[] = [];
   /** Handle of the loaded model, 0 before and after. */
   #model = 0;
   #caller: Caller | null = null;
@@ -95,7 +98,7 @@ export class Owner {
     this.#loaded = loaded;
     const { note } = loaded.spec;
     if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
-    const starts = loaded.blocks.map((_, instance) => {
+    const starts = Array.from({ length: loaded.shape.instances }, (_, instance) => {
       const start = this.#startMessage(loaded, instance);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
@@ -155,6 +158,7 @@ export class Owner {
     } catch (error) {
       // It did so itself, or a call of its is still running, which keeps the instance for good.
       if (!(error instanceof NativeError)) throw error;
+      if (error.status === TP_ERR_BUSY) this.#keptBlocks.push(this.#blocks.get(instance)!);
     }
   }
 
@@ -181,13 +185,14 @@ export class Owner {
     pool.askRebuild();
     const buffers = Array.from({ length: shape.channels }, () => createChannelBuffers(shape));
     const channels = buffers.map((pair, index) => new Channel(index, shape, pair));
-    const blockBytes = BATCH_BYTES + shape.maxRows * ROW_BYTES;
-    const blocks = Array.from({ length: shape.instances }, () => new SharedArrayBuffer(blockBytes));
-    return { model, spec, shape, pool, buffers, channels, blocks };
+    return { model, spec, shape, pool, buffers, channels };
   }
 
   #startMessage(loaded: Loaded, instance: number): StartMessage {
     const config = this.#config;
+    // A new one for each thread: a native call of the one before may still write to its own.
+    const block = new SharedArrayBuffer(BATCH_BYTES + loaded.shape.maxRows * ROW_BYTES);
+    this.#blocks.set(instance, block);
     return {
       kind: "start",
       library: loaded.model.library,
@@ -196,7 +201,7 @@ export class Owner {
       shape: loaded.shape,
       pool: loaded.pool.buffer,
       channels: loaded.buffers,
-      block: loaded.blocks[instance],
+      block,
       minRows: loaded.spec.minRows,
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
