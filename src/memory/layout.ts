@@ -42,6 +42,7 @@ export interface ChannelBuffers {
 export interface PoolLayout {
   lead: number;
   gate: number;
+  reloads: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -55,7 +56,7 @@ export interface PoolLayout {
 }
 
 /** Words of one instance's line. */
-export const InstanceWord = { state: 0, wake: 1, words: 16 } as const;
+export const InstanceWord = { state: 0, wake: 1, turn: 2, words: 16 } as const;
 
 /** Levels of priority: 0 goes first. */
 export const PRIORITIES = 3;
@@ -79,6 +80,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
   return {
     lead: 0,
     gate: LINE,
+    reloads: LINE + 1,
     rebuild,
     pending,
     pendingWords,
