@@ -111,7 +111,10 @@ export class Pool {
   // ---- a line changes hands: see Turn
   // ------------------------------------------------------------------------------------
 
-  /** Owner: a thread with this ticket, larger than all before, is being made for the line. */
+  /**
+   * Owner: a thread with this ticket, larger than all before, is being made for the line. Threads that were
+   * called off have ended before.
+   */
   announce(instance: number, ticket: number): void {
     atomics.store(this.words, this.#turn(instance), (ticket << 2) | Turn.waiting);
   }
@@ -160,13 +163,16 @@ export class Pool {
     return true;
   }
 
-  /** Waits until the line is given to the thread with this ticket; false if it is not to have it. */
+  /**
+   * Waits until the line is given to the thread with this ticket; false if it is not to have it. If another
+   * one has been announced meanwhile, the line was given to this one first.
+   */
   awaitTurn(instance: number, ticket: number): boolean {
     const at = this.#turn(instance);
     for (;;) {
       const word = atomics.load(this.words, at);
-      if (word === ((ticket << 2) | Turn.given)) return true;
-      if (word >>> 2 > ticket || word === ((ticket << 2) | Turn.calledOff)) return false;
+      if (word >>> 2 !== ticket || (word & 3) === Turn.given) return true;
+      if ((word & 3) === Turn.calledOff) return false;
       atomics.wait(this.words, at, word);
     }
   }
