@@ -23,6 +23,7 @@ export {
   TrtPipeError,
 } from "./errors.ts";
 export type { ErrorCode, LoadStage } from "./errors.ts";
+export type { ReloadKey, ReloadOptions } from "./pipe/reload-options.ts";
 export type {
   Answered,
   AttachedPipe,
@@ -33,6 +34,7 @@ export type {
   InputValue,
   Log,
   Pipe,
+  PipeCalls,
   PipeConfig,
   PipeDescription,
   PipeInput,

@@ -44,10 +44,12 @@ export interface StartMessage {
   library: string;
   model: number;
   instance: number;
+  /** 0: the instance's line is this thread's from the start. Else it waits until it is given the line. */
+  ticket: number;
   shape: MemoryShape;
   pool: SharedArrayBuffer;
   channels: readonly ChannelBuffers[];
-  /** The batch block of this instance; it belongs to the pipe, so that it outlives the thread. */
+  /** The batch block of this thread's instance, which no other thread ever gets. */
   block: SharedArrayBuffer;
   minRows: number;
   batchingTimeoutMs: number;
@@ -66,17 +68,25 @@ export interface OpenDims {
   largest: readonly number[] | null;
 }
 
-/** The pipe was given up before this thread was started: it ends. */
+/** The pipe, or the reload, was given up before this thread was started: it ends. */
 export interface LeaveMessage {
   kind: "leave";
 }
 
 export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
+/** For whoever outlives a thread: its instance in the C library, and the batch block that this may write to. */
+export interface HeldMemory {
+  handle: number;
+  block: SharedArrayBuffer;
+}
+
 export type FromInstance =
   | LoadedMessage
-  /** It serves from here on; `handle` is its instance in the C library, for whoever outlives the thread. */
-  | { kind: "ready"; handle: number }
+  /** It could serve, and waits for its turn. */
+  | ({ kind: "prepared" } & HeldMemory)
+  /** It serves from here on. */
+  | ({ kind: "ready" } & HeldMemory)
   /** The loop ended because the pipe closed; everything native was given back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

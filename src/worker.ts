@@ -1,6 +1,7 @@
 /**
  * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is
- * asked to, makes its instance, warms it up, and then serves until the pipe closes.
+ * asked to, makes its instance, warms it up, and then serves until the pipe closes or another thread takes its
+ * place, which it has waited for if it takes another's place itself.
  */
 
 import { parentPort } from "node:worker_threads";
@@ -11,7 +12,7 @@ import { Channel } from "./memory/channel.ts";
 import { Pool, State } from "./memory/pool.ts";
 import { threadClock } from "./native/clock.ts";
 import { loadNative } from "./native/load.ts";
-import type { FromInstance, StartMessage, ToInstance } from "./protocol.ts";
+import type { FromInstance, HeldMemory, StartMessage, ToInstance } from "./protocol.ts";
 import { serve } from "./scheduler/instance.ts";
 
 if (parentPort === null) throw new InvariantError("the instance thread was not started as a Worker");
@@ -30,13 +31,22 @@ function start(message: StartMessage): void {
     engine.destroy();
     throw error;
   }
-  pool.setState(message.instance, State.idle);
-  report({ kind: "ready", handle: engine.handle });
+  const { instance, ticket, block } = message;
+  const held: HeldMemory = { handle: engine.handle, block };
+  if (ticket !== 0) {
+    report({ kind: "prepared", ...held });
+    if (!pool.awaitTurn(instance, ticket)) {
+      engine.destroy();
+      return leave();
+    }
+  }
+  pool.setState(instance, State.idle);
+  report({ kind: "ready", ...held });
   try {
     serve({
       pool,
       channels,
-      me: message.instance,
+      me: instance,
       limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
       spinUs: message.spinUs,
       nowMs: threadClock(native),

@@ -5,6 +5,7 @@
 
 import type { Channel } from "../memory/channel.ts";
 import { payloadOffsets } from "../memory/layout.ts";
+import type { MemoryShape } from "../memory/layout.ts";
 import { Outcome } from "../memory/slot.ts";
 import {
   BATCH_BYTES,
@@ -51,6 +52,7 @@ export class Engine {
   readonly #channels: readonly Channel[];
   readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #maxRows: number;
+  readonly #shape: MemoryShape;
   readonly #openInputs: readonly DimPlace[];
   /**
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
@@ -64,11 +66,8 @@ export class Engine {
     this.#maxRows = shape.maxRows;
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
-    const { offsets } = payloadOffsets(shape.strideBytes, shape.slots);
-    native.bindLayout(this.#instance, bigints(offsets), bigints(shape.strideBytes));
-    channels.forEach(({ payload }, index) => {
-      native.bindChannel(this.#instance, index, new Uint8Array(payload), shape.slots);
-    });
+    this.#shape = shape;
+    this.#bindChannels();
     native.bindBatch(this.#instance, new Uint8Array(start.block));
     this.#openInputs = openPlaces(start.inputs);
     this.#openOutputs = start.outputs.flatMap((output, k) =>
@@ -77,11 +76,16 @@ export class Engine {
     this.#writeLargest(start.inputs);
   }
 
-  /**
-   * Runs `runs` batches of one row and of the largest size, on whatever the first slots hold. Throws what
-   * they failed with.
-   */
+  /** Runs `runs` batches of one row and of the largest size. Throws what they failed with. */
   warmUp(runs: number): void {
+    if (runs === 0) return;
+    // On rows of their own: those in the slots may be somebody's.
+    this.#bind([new SharedArrayBuffer(this.#payload(this.#maxRows).bytes)], this.#maxRows);
+    this.#warmUp(runs);
+    this.#bindChannels();
+  }
+
+  #warmUp(runs: number): void {
     for (const rows of new Set([1, this.#maxRows])) {
       for (let row = 0; row < rows; row++) this.#writeRow(row, 0, row);
       for (let run = 0; run < runs; run++) {
@@ -111,6 +115,25 @@ export class Engine {
 
   destroy(): void {
     this.#native.destroyInstance(this.#instance);
+  }
+
+  #bindChannels(): void {
+    const payloads = this.#channels.map(({ payload }) => payload);
+    this.#bind(payloads, this.#shape.slots);
+  }
+
+  /** Says where the rows lie, in place of what was said before. */
+  #bind(payloads: readonly SharedArrayBuffer[], slots: number): void {
+    const { strideBytes } = this.#shape;
+    const { offsets } = this.#payload(slots);
+    this.#native.bindLayout(this.#instance, bigints(offsets), bigints(strideBytes));
+    payloads.forEach((payload, index) => {
+      this.#native.bindChannel(this.#instance, index, new Uint8Array(payload), slots);
+    });
+  }
+
+  #payload(slots: number): ReturnType<typeof payloadOffsets> {
+    return payloadOffsets(this.#shape.strideBytes, slots);
   }
 
   #writeRow(row: number, channel: number, slot: number): void {

@@ -43,6 +43,7 @@ export interface PoolLayout {
   lead: number;
   gate: number;
   coming: number;
+  reloads: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -56,7 +57,7 @@ export interface PoolLayout {
 }
 
 /** Words of one instance's line. */
-export const InstanceWord = { state: 0, wake: 1, words: 16 } as const;
+export const InstanceWord = { state: 0, wake: 1, turn: 2, words: 16 } as const;
 
 /** Levels of priority: 0 goes first. */
 export const PRIORITIES = 3;
@@ -81,6 +82,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
     lead: 0,
     gate: LINE,
     coming: 2 * LINE,
+    reloads: LINE + 1,
     rebuild,
     pending,
     pendingWords,

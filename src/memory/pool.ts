@@ -17,6 +17,16 @@ export const State = { starting: 0, idle: 1, leading: 2, running: 3, parked: 4, 
 /** Values of the gate: open for requests, draining, or shut (what waits is never run). */
 export const Gate = { starting: 0, open: 1, draining: 2, shut: 3 } as const;
 
+/**
+ * The turn word of an instance's line says which thread comes after the one that has the line: the lowest two
+ * bits are one of these, the others the ticket of whoever comes next, or came last. Tickets only grow.
+ *
+ *   waiting -> asked      the owner, when the next one can serve: the one that serves is to go
+ *   asked -> given        the one that serves, when it has nothing left to answer; or the owner, if it died
+ *   any -> called off     the owner, unless it is given: the next one is to go
+ */
+export const Turn = { waiting: 0, asked: 1, given: 2, calledOff: 3 } as const;
+
 export class Pool {
   readonly shape: MemoryShape;
   readonly layout: PoolLayout;
@@ -100,6 +110,84 @@ export class Pool {
     for (let i = 0; i < this.shape.instances; i++) this.wake(i);
   }
 
+  /** How often another model was put in place. */
+  get reloads(): number {
+    return atomics.load(this.words, this.layout.reloads);
+  }
+
+  set reloads(reloads: number) {
+    atomics.store(this.words, this.layout.reloads, reloads);
+  }
+
+  // ---- a line changes hands: see Turn
+  // ------------------------------------------------------------------------------------
+
+  /**
+   * Owner: a thread with this ticket, larger than all before, is being made for the line. Threads that were
+   * called off have ended before.
+   */
+  announce(instance: number, ticket: number): void {
+    atomics.store(this.words, this.#turn(instance), (ticket << 2) | Turn.waiting);
+  }
+
+  /** Owner: whoever has the line is to give it to the thread that was announced. */
+  ask(instance: number, ticket: number): void {
+    atomics.store(this.words, this.#turn(instance), (ticket << 2) | Turn.asked);
+    // After the store: it looks again before it sleeps.
+    this.wake(instance);
+  }
+
+  /** Owner: the thread with this ticket is not to have the line. False if it has it already. */
+  callOff(instance: number, ticket: number): boolean {
+    const at = this.#turn(instance);
+    for (;;) {
+      const word = atomics.load(this.words, at);
+      if (word === ((ticket << 2) | Turn.given)) return false;
+      const over = (ticket << 2) | Turn.calledOff;
+      if (atomics.compareExchange(this.words, at, word, over) !== word) continue;
+      atomics.notify(this.words, at);
+      return true;
+    }
+  }
+
+  /** Whether the line was given to the thread with this ticket. */
+  isGiven(instance: number, ticket: number): boolean {
+    return atomics.load(this.words, this.#turn(instance)) === ((ticket << 2) | Turn.given);
+  }
+
+  /** Whether the thread that has the line is to give it away. */
+  isAsked(instance: number): boolean {
+    return (atomics.load(this.words, this.#turn(instance)) & 3) === Turn.asked;
+  }
+
+  /**
+   * Gives the line away, if that is asked: from here on it is the other thread's. Called by the one that has
+   * the line, or by the owner in the name of one that died. False if nobody is to have it any more.
+   */
+  give(instance: number): boolean {
+    const at = this.#turn(instance);
+    const word = atomics.load(this.words, at);
+    if ((word & 3) !== Turn.asked) return false;
+    const given = (word & ~3) | Turn.given;
+    if (atomics.compareExchange(this.words, at, word, given) !== word) return false;
+    atomics.notify(this.words, at);
+    return true;
+  }
+
+  /**
+   * Waits until the line is given to the thread with this ticket; false if it is not to have it. If another
+   * one has been announced meanwhile, the line was given to this one first.
+   */
+  awaitTurn(instance: number, ticket: number): boolean {
+    const at = this.#turn(instance);
+    for (;;) {
+      const word = atomics.load(this.words, at);
+      if (word >>> 2 !== ticket || (word & 3) === Turn.given) return true;
+      if ((word & 3) === Turn.calledOff) return false;
+      atomics.wait(this.words, at, word);
+    }
+  }
+
   // ---- instance
   // ----------------------------------------------------------------------------------------------------
 
@@ -173,6 +261,10 @@ export class Pool {
   /** The instance's float64 sums (see CounterF64). */
   sums(instance: number): Float64Array {
     return new Float64Array(this.buffer, this.counters(instance) * 4, CounterF64.count);
+  }
+
+  #turn(instance: number): number {
+    return this.#line(instance) + InstanceWord.turn;
   }
 
   #line(instance: number): number {

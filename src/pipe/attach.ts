@@ -11,12 +11,13 @@ import { loadNative } from "../native/load.ts";
 import { callable } from "./callable.ts";
 import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
+import { Notice } from "./notice.ts";
 import type { ModelSpec } from "./spec.ts";
 import { readStats } from "./stats.ts";
 import type { Answered, AttachedPipe, CallOptions, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
 
 /** Grows when the contents of a shared pipe change. */
-const SHARED_VERSION = 1;
+const SHARED_VERSION = 2;
 
 /** What a shared pipe really is: everything plain, so that it can be posted. */
 interface SharedContents extends SharedPipe {
@@ -29,6 +30,8 @@ interface SharedContents extends SharedPipe {
   /** Watch on the thread that owns the pipe. */
   owner: number;
   description: PipeDescription;
+  /** What reloads change of the description; see Notice. */
+  notice: SharedArrayBuffer;
 }
 
 export function shareOf(
@@ -42,6 +45,7 @@ export function shareOf(
   config: ParsedConfig,
   description: PipeDescription,
   owner: number,
+  notice: Notice,
 ): SharedPipe {
   const contents: SharedContents = {
     trtpipe: SHARED_VERSION,
@@ -54,6 +58,7 @@ export function shareOf(
     spinUs: config.spinUs,
     owner,
     description,
+    notice: notice.buffer,
   };
   return contents;
 }
@@ -77,7 +82,7 @@ export function attach(shared: SharedPipe): AttachedPipe {
   const caller = new Caller({ pool, channel, spec, results: native, spinUs, nowMs, isOwnerAlive });
   let closing: Promise<void> | null = null;
   const pipe = callable(caller, {
-    describe: () => description,
+    describe: () => ({ ...description, ...new Notice(pool, contents.notice).read() }),
     stats: () => readStats(pool, caller, 0),
     share: () => contents,
     close: () => (closing ??= detach(caller, channel, native)),

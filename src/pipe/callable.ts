@@ -1,14 +1,14 @@
 /** The function that `pipe()` and `attach()` give: a caller, dressed as what users call. */
 
 import type { Caller } from "./caller.ts";
-import type { Answered, CallOptions, Pipe, PipeInput } from "./types.ts";
+import type { Answered, CallOptions, PipeCalls, PipeInput } from "./types.ts";
 
 /** What differs between the owner of a pipe and a thread that attached to it. */
-export type PipeMethods = Pick<Pipe, "describe" | "stats" | "share" | "close">;
+export type PipeMethods = Pick<PipeCalls, "describe" | "stats" | "share" | "close">;
 
-type Forward = Pipe["forward"];
+type Forward = PipeCalls["forward"];
 
-export function callable(caller: Caller, methods: PipeMethods): Pipe {
+export function callable(caller: Caller, methods: PipeMethods): PipeCalls {
   const forward = ((input: PipeInput | readonly PipeInput[], options?: CallOptions) =>
     Array.isArray(input)
       ? callAll(caller, input, options)

@@ -79,13 +79,23 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
 };
 const keys = Object.keys(known);
 
-type Snapshot = ReadonlyMap<keyof PipeConfig, unknown>;
+export type Snapshot = ReadonlyMap<keyof PipeConfig, unknown>;
+
+/** Reads the value of a key, or gives what stands for one that was not given. */
+export type ReadValue = <T>(
+  key: keyof PipeConfig,
+  reader: (field: string, value: unknown) => T,
+  absent: T,
+) => T;
+
+export function reading(given: Snapshot): ReadValue {
+  return (key, reader, absent) => (given.has(key) ? reader(key, given.get(key)) : absent);
+}
 
 /** Checks a configuration. Reads each property once and keeps nothing of the object. Throws ConfigError. */
 export function parseConfig(config: unknown): ParsedConfig {
   const given = snapshot(config);
-  const read = <T>(key: keyof PipeConfig, reader: (field: string, value: unknown) => T, absent: T): T =>
-    given.has(key) ? reader(key, given.get(key)) : absent;
+  const read = reading(given);
   const integer = (key: keyof PipeConfig, low: number, high: number, absent: number): number =>
     read(key, (field, value) => readInteger(field, value, low, high), absent);
   const limit = (field: string, value: unknown): Limit => readLimit(field, value, SLOT_LIMIT);
@@ -105,19 +115,30 @@ export function parseConfig(config: unknown): ParsedConfig {
     min,
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
     maxCallers: integer("max_callers", 1, MAX_CHANNELS, 16),
-    intraOpThreads: integer("intra_op_threads", 1, 1024, share),
-    session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), "shared"),
-    warmUp: integer("warm_up", 0, 1000, 1),
+    ...readLoading(read, { intraOpThreads: share, session: "shared", warmUp: 1, onnxruntime: null }),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
-    onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
     tensorrt: readTensorrt(read),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
 }
 
+/** The keys that say how a model is loaded, but for which and with what. */
+export type Loading = Pick<ParsedConfig, "intraOpThreads" | "session" | "warmUp" | "onnxruntime">;
+
+export function readLoading(read: ReadValue, absent: Loading): Loading {
+  const integer = (key: keyof PipeConfig, low: number, high: number, otherwise: number): number =>
+    read(key, (field, value) => readInteger(field, value, low, high), otherwise);
+  return {
+    intraOpThreads: integer("intra_op_threads", 1, 1024, absent.intraOpThreads),
+    session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), absent.session),
+    warmUp: integer("warm_up", 0, 1000, absent.warmUp),
+    onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), absent.onnxruntime),
+  };
+}
+
 /** The values that were given, each property read once. */
-function snapshot(config: unknown): Snapshot {
+export function snapshot(config: unknown): Snapshot {
   const expected = 'an object such as { model: "model.onnx" }';
   if (typeof config !== "object" || config === null || guarded("config", () => Array.isArray(config))) {
     throw refuse("config", config, expected);
@@ -169,12 +190,12 @@ function shorten(key: string): string {
   return visible.length > 64 ? `${visible.slice(0, 61)}...` : visible;
 }
 
-function readBackend(field: string, value: unknown): ResolvedBackend {
+export function readBackend(field: string, value: unknown): ResolvedBackend {
   if (typeof value === "string") return resolveBackend(value, field);
   throw refuse(field, value, 'a bracket expression such as "SyncTensor[OnnxTensor]"');
 }
 
-function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConfig["model"] {
+export function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConfig["model"] {
   const unused = backend?.name === "Identity" || backend?.name === "Fault";
   if (!given.has("model")) {
     if (unused) return null;

@@ -9,9 +9,9 @@ import type { PipeDescription } from "./types.ts";
 
 export function describePipe(
   config: ParsedConfig,
-  spec: ModelSpec,
-  loaded: LoadedMessage,
+  { spec, model: loaded }: { spec: ModelSpec; model: LoadedMessage },
   binding: BindingName,
+  reloads: number,
 ): PipeDescription {
   const { engine, library } = loaded.description as { engine: string; library: string };
   return {
@@ -33,6 +33,7 @@ export function describePipe(
     maxCallers: config.maxCallers,
     intraOpThreads: config.intraOpThreads,
     session: config.session,
+    reloads,
   };
 }
 

@@ -3,44 +3,50 @@
  * that called `pipe()`.
  */
 
-import { InvariantError, ModelLoadError, PipeClosedError, TrtPipeError, fromPlainError } from "../errors.ts";
-import type { LoadStage } from "../errors.ts";
+import { InvariantError, PipeClosedError, fromPlainError } from "../errors.ts";
 import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
-import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import { BATCH_BYTES, ROW_BYTES, TP_ERR_BUSY } from "../native/abi.ts";
 import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
-import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
+import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
+import { asLoadError } from "./load-error.ts";
+import { Reloader } from "./reload.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Log } from "./types.ts";
 
 /** What exists once the model is loaded. */
-interface Loaded {
+export interface Loaded {
   model: LoadedMessage;
   spec: ModelSpec;
   shape: MemoryShape;
   pool: Pool;
   buffers: readonly ChannelBuffers[];
   channels: readonly Channel[];
-  blocks: readonly SharedArrayBuffer[];
 }
 
 export class Owner {
-  readonly #config: ParsedConfig;
+  #config: ParsedConfig;
   readonly #native: Native;
   readonly #supervisor: Supervisor<FromInstance>;
   readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
-  /** Handle of each instance in the C library, while its thread has it. */
-  readonly #handles = new Map<number, number>();
-  /** Handle of the loaded model, 0 before and after. */
-  #model = 0;
+  /**
+   * By thread: its instance in the C library, while it has it, and the batch block, which that may use for as
+   * long.
+   */
+  readonly #held = new Map<number, HeldMemory>();
+  /** Blocks of threads that ended while a native call of theirs went on. */
+  readonly #keptBlocks: SharedArrayBuffer[] = [];
+  /** Handles of the loaded models: one, and while another takes its place, two. */
+  readonly #models = new Set<number>();
+  readonly #reloader: Reloader;
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
@@ -56,18 +62,23 @@ export class Owner {
     this.watch = native.threadWatch();
     this.#log = config.log;
     this.#supervisor = new Supervisor(url, {
-      startMessage: (instance) => this.#startMessage(this.loaded, instance),
+      startMessage: (instance) => this.startMessage(this.#config, this.loaded, instance, 0),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
-      onReport: (instance, report) => {
-        if (report.kind === "ready") this.#handles.set(instance, report.handle);
+      onReport: (thread, report) => {
+        if (report.kind === "ready" || report.kind === "prepared") this.#held.set(thread, report);
       },
-      onEnd: (instance) => this.#destroy(instance),
+      onEnd: (thread, gaveBack) => this.#onEnd(thread, gaveBack),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
         const fields = { instance, reason, rowsLost, backoffMs };
         this.#log("warn", `Instance ${instance} died (${reason}) and is replaced in ${backoffMs} ms`, fields);
       },
       onHopeless: (reason) => this.#giveUp(reason),
     });
+    this.#reloader = new Reloader(this, this.#supervisor, native);
+  }
+
+  get config(): ParsedConfig {
+    return this.#config;
   }
 
   get loaded(): Loaded {
@@ -86,7 +97,7 @@ export class Owner {
       throw asLoadError(error, message, "library", `Cannot start a thread from ${this.#url.href} (${hint})`);
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
-    this.#model = model.model;
+    this.#models.add(model.model);
     if (this.#leaving) {
       this.#letGo();
       throw new PipeClosedError("Cannot start a pipe that was given up");
@@ -95,8 +106,8 @@ export class Owner {
     this.#loaded = loaded;
     const { note } = loaded.spec;
     if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
-    const starts = loaded.blocks.map((_, instance) => {
-      const start = this.#startMessage(loaded, instance);
+    const starts = Array.from({ length: loaded.shape.instances }, (_, instance) => {
+      const start = this.startMessage(this.#config, loaded, instance, 0);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
     // All of them, so that none is still starting when the first one's failure is told.
@@ -113,6 +124,26 @@ export class Owner {
     this.#caller = caller;
     this.#supervisor.watch(pool, channels);
     pool.setGate(Gate.open);
+  }
+
+  /** See Pipe. */
+  reload(options: unknown): Promise<void> {
+    return this.#reloader.reload(options);
+  }
+
+  // ---- what a reload does to the pipe; see ReloadPlace
+
+  serve(config: ParsedConfig, loaded: Loaded): void {
+    this.#config = config;
+    this.#loaded = loaded;
+  }
+
+  keepModel(model: number): void {
+    this.#models.add(model);
+  }
+
+  closeModel(model: number): void {
+    if (this.#models.delete(model)) this.#native.closeModel(model);
   }
 
   /** Stops admission, lets the instances finish what was admitted, and ends them. */
@@ -136,6 +167,7 @@ export class Owner {
   async #drain(): Promise<void> {
     const { pool } = this.loaded;
     this.#caller?.refuse(() => new PipeClosedError());
+    this.#reloader.end(new PipeClosedError());
     if (pool.gate === Gate.open) pool.setGate(Gate.draining);
     await this.#supervisor.join();
     await this.#caller?.whenIdle();
@@ -146,15 +178,16 @@ export class Owner {
   }
 
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
-  #destroy(instance: number): void {
-    const handle = this.#handles.get(instance);
-    if (handle === undefined) return;
-    this.#handles.delete(instance);
+  #onEnd(thread: number, gaveBack: boolean): void {
+    const held = this.#held.get(thread);
+    this.#held.delete(thread);
+    if (held === undefined || gaveBack) return;
     try {
-      this.#native.destroyInstance(handle);
+      this.#native.destroyInstance(held.handle);
     } catch (error) {
       // It did so itself, or a call of its is still running, which keeps the instance for good.
       if (!(error instanceof NativeError)) throw error;
+      if (error.status === TP_ERR_BUSY) this.#keptBlocks.push(held.block);
     }
   }
 
@@ -162,13 +195,14 @@ export class Owner {
   #letGo(): void {
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
-    if (this.#model !== 0) this.#native.closeModel(this.#model);
-    this.#model = 0;
+    for (const model of this.#models) this.#native.closeModel(model);
+    this.#models.clear();
   }
 
   /** Nobody will answer what waits: every caller is told. */
   #giveUp(reason: string): void {
     this.#log("error", `The pipe is closed: ${reason}`, { reason });
+    this.#reloader.end(new PipeClosedError(`Cannot reload: ${reason}`));
     this.#caller?.abandon(() => new PipeClosedError(`Cannot use the pipe any more: ${reason}`));
     for (const channel of this.loaded.channels) channel.ringCaller();
   }
@@ -181,39 +215,29 @@ export class Owner {
     pool.askRebuild();
     const buffers = Array.from({ length: shape.channels }, () => createChannelBuffers(shape));
     const channels = buffers.map((pair, index) => new Channel(index, shape, pair));
-    const blockBytes = BATCH_BYTES + shape.maxRows * ROW_BYTES;
-    const blocks = Array.from({ length: shape.instances }, () => new SharedArrayBuffer(blockBytes));
-    return { model, spec, shape, pool, buffers, channels, blocks };
+    return { model, spec, shape, pool, buffers, channels };
   }
 
-  #startMessage(loaded: Loaded, instance: number): StartMessage {
-    const config = this.#config;
+  startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage {
+    // A new one for each thread: a native call of the one before may still write to its own.
+    const block = new SharedArrayBuffer(BATCH_BYTES + loaded.shape.maxRows * ROW_BYTES);
     return {
       kind: "start",
       library: loaded.model.library,
       model: loaded.model.model,
       instance,
+      ticket,
       shape: loaded.shape,
       pool: loaded.pool.buffer,
       channels: loaded.buffers,
-      block: loaded.blocks[instance],
+      block,
       minRows: loaded.spec.minRows,
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
-      // A replacement finds callers' rows in the slots, and must not write to them before it has taken them.
-      warmUp: this.#caller === null ? config.warmUp : 0,
+      // Rows wait for whoever replaces an instance that died: they are its warm-up.
+      warmUp: this.#caller === null || ticket !== 0 ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
     };
   }
-}
-
-/**
- * Our own errors as they are; everything else, a thread's end or the library's word, as one about this model.
- */
-function asLoadError(error: unknown, message: LoadMessage, stage: LoadStage, what: string): Error {
-  if (error instanceof TrtPipeError) return error;
-  const why = error instanceof Error ? error.message : String(error);
-  const name = message.path || (message.bytes === null ? message.candidates[0].backend : "bytes");
-  return new ModelLoadError(name, stage, `${what} for ${name}: ${why}`, { cause: error });
 }

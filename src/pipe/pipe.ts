@@ -2,6 +2,7 @@
 
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/library.ts";
+import { AbortWait } from "./abort-wait.ts";
 import { shareOf } from "./attach.ts";
 import { callable } from "./callable.ts";
 import { Caller } from "./caller.ts";
@@ -10,9 +11,11 @@ import { parseConfig } from "./config.ts";
 import type { ParsedConfig } from "./config.ts";
 import { describePipe } from "./describe.ts";
 import { loadMessage } from "./load-message.ts";
+import { Notice } from "./notice.ts";
 import { Owner } from "./owner.ts";
 import { readStats } from "./stats.ts";
-import type { Pipe, PipeConfig, PipeOptions } from "./types.ts";
+import type { ReloadOptions } from "./reload-options.ts";
+import type { Pipe, PipeConfig, PipeDescription, PipeOptions } from "./types.ts";
 import { workerUrl } from "./worker-url.ts";
 
 /**
@@ -28,7 +31,7 @@ export async function pipe(config: PipeConfig, options: PipeOptions = {}): Promi
   const parsed = parseConfig(config);
   const native = loadNative();
   const owner = new Owner(parsed, native, workerUrl(parsed.workerUrl));
-  const aborted = new AbortWait(signal);
+  const aborted = new AbortWait(signal ?? null);
   try {
     await Promise.race([owner.load(loadMessage(parsed, native.path)), aborted.promise]);
     signal?.throwIfAborted();
@@ -43,28 +46,9 @@ export async function pipe(config: PipeConfig, options: PipeOptions = {}): Promi
   }
 }
 
-/** Rejects with the signal's reason when it is aborted. */
-class AbortWait {
-  readonly promise: Promise<never>;
-  readonly #signal: AbortSignal | undefined;
-  #onAbort = (): void => {};
-
-  constructor(signal: AbortSignal | undefined) {
-    this.#signal = signal;
-    this.promise = new Promise((_, reject) => {
-      this.#onAbort = () => reject(signal?.reason as Error);
-    });
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  end(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
-  }
-}
-
 /** The first channel is the owner's. */
 function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
-  const { pool, channels, spec, model } = owner.loaded;
+  const { pool, channels, spec } = owner.loaded;
   const channel = channels[0];
   channel.claim();
   const { spinUs } = config;
@@ -79,12 +63,22 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
     isOwnerAlive: () => true,
   });
   owner.open(caller);
-  const description = describePipe(config, spec, model, native.binding);
-  const shared = shareOf(owner.loaded, config, description, owner.watch);
-  return callable(caller, {
+  const describe = (): PipeDescription =>
+    describePipe(owner.config, owner.loaded, native.binding, pool.reloads);
+  const notice = new Notice(pool);
+  let description = describe();
+  notice.write(description);
+  const shared = shareOf(owner.loaded, config, description, owner.watch, notice);
+  const calls = callable(caller, {
     describe: () => description,
     stats: () => readStats(pool, caller, owner.restarts),
     share: () => shared,
     close: () => owner.close(),
   });
+  const reload = async (options: ReloadOptions = {}): Promise<void> => {
+    await owner.reload(options);
+    description = { ...describe(), reloads: pool.reloads + 1 };
+    notice.write(description);
+  };
+  return Object.assign(calls, { reload });
 }

@@ -55,6 +55,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
     reruns: total.reruns,
     staleCompletions: total.stale,
     instanceRestarts,
+    reloads: pool.reloads,
     instances: perInstance,
   };
 }

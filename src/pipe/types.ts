@@ -1,5 +1,6 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
+import type { ReloadOptions } from "./reload-options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
 
 /** `text` as a person reads it; `fields` the same as data. */
@@ -157,8 +158,8 @@ export interface CallOptions {
 /** A request that was answered. */
 export type Answered<I extends PipeInput> = I & { result: NonNullable<PipeInput["result"]> };
 
-/** A loaded model that any number of callers may call at once. */
-export interface Pipe {
+/** What the owner of a pipe and every thread that attached to it may do with it. */
+export interface PipeCalls {
   /**
    * Runs one request, or several as if each had been called on its own. Resolves with the same object(s),
    * `result` set. Rejects with InputError, QueueFullError, TimeoutError, the signal's reason, ExecutionError,
@@ -188,8 +189,18 @@ export interface Pipe {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** A loaded model that any number of callers may call at once. */
+export interface Pipe extends PipeCalls {
+  /**
+   * Puts another model in place of the one that is served, under load: see ReloadOptions. Resolves when every
+   * instance runs it; requests that are called from then on do, too. Rejects with ModelLoadError, ConfigError,
+   * the signal's reason or PipeClosedError, and the model that was served is served on.
+   */
+  reload(options?: ReloadOptions): Promise<void>;
+}
+
 /** A pipe as another thread sees it. `close()` gives up this thread's place; the pipe itself goes on. */
-export interface AttachedPipe extends Pipe {
+export interface AttachedPipe extends PipeCalls {
   /**
    * Runs one request and blocks this thread until it is answered, or its timeout passed. A signal can only
    * have been aborted before, as nothing else runs on this thread meanwhile. Throws on a main thread. Throws
@@ -251,6 +262,8 @@ export interface PipeDescription {
   maxCallers: number;
   intraOpThreads: number;
   session: "shared" | "own";
+  /** How often another model was put in place by `reload()`. */
+  reloads: number;
 }
 
 /** Why a batch was sent when it was. */
@@ -280,6 +293,8 @@ export interface PipeStats {
   staleCompletions: number;
   /** Instances that were replaced after their thread died. */
   instanceRestarts: number;
+  /** How often another model was put in place by `reload()`. */
+  reloads: number;
   instances: readonly {
     state: "starting" | "idle" | "leading" | "running" | "parked" | "dead";
     batches: number;

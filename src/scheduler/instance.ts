@@ -11,7 +11,7 @@ import { State } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import { Spin } from "../memory/spin.ts";
 import type { Limits } from "./decide.ts";
-import { Lead } from "./lead.ts";
+import { End, Lead } from "./lead.ts";
 import type { Batch } from "./queue.ts";
 
 /** Runs rows `from` up to `from + rows` of a batch. The answer tells each row's fate. */
@@ -40,7 +40,10 @@ export interface InstanceOptions {
   execute: Execute;
 }
 
-/** Serves until the pipe closes. Everything that waited by then has been answered. */
+/**
+ * Serves until the pipe closes, and everything that waited by then has been answered; or until another thread
+ * is to have this instance's line, which has it when this returns.
+ */
 export function serve(options: InstanceOptions): void {
   const { pool, channels, me, limits, nowMs } = options;
   const lead = new Lead(pool, channels, me, limits, new Spin(options.spinUs), nowMs);
@@ -52,9 +55,16 @@ export function serve(options: InstanceOptions): void {
     generations: new Int32Array(limits.maxRows),
   };
   for (;;) {
-    lead.acquire();
-    const reason = lead.gather(batch);
-    if (reason === -1) break;
+    const leads = lead.acquire();
+    const reason = leads ? lead.gather(batch) : End.asked;
+    if (reason < 0) {
+      if (leads) lead.give(State.idle);
+      // Another one comes for what this one was woken for: the next to see the gate, who wakes the one after.
+      pool.wakeParked();
+      // The last access to the line, unless nobody is to have it any more.
+      if (reason === End.closed || pool.give(me)) return;
+      continue;
+    }
     lead.give(State.running);
     answers.run(batch, reason);
     pool.setState(me, State.idle);
@@ -62,9 +72,6 @@ export function serve(options: InstanceOptions): void {
     const leader = pool.leader;
     if (leader !== -1 && pool.running() === 0) pool.wake(leader);
   }
-  lead.give(State.idle);
-  // The next one to see the gate; it wakes the one after.
-  pool.wakeParked();
 }
 
 const TIMED_OUT: RunOutcome = { outcome: Outcome.timedOut, text: "", rows: null, retryable: false };

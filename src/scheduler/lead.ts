@@ -19,6 +19,12 @@ import type { Limits, Waiting } from "./decide.ts";
 import { Queue } from "./queue.ts";
 import type { Batch } from "./queue.ts";
 
+/**
+ * Why no batch is taken any more: the pipe is closing and nothing waits, or another thread is to have this
+ * instance's line. Reasons of batches are not below 0.
+ */
+export const End = { closed: -1, asked: -2 } as const;
+
 export class Lead {
   readonly #pool: Pool;
   readonly #channels: readonly Channel[];
@@ -47,11 +53,12 @@ export class Lead {
     this.#nowMs = nowMs;
   }
 
-  /** Waits until this instance holds the lead. */
-  acquire(): void {
+  /** Waits until this instance holds the lead; false if it is to give its line away instead. */
+  acquire(): boolean {
     const pool = this.#pool;
     for (;;) {
       const seen = pool.wakeSeen(this.#me);
+      if (pool.isAsked(this.#me)) return false;
       if (pool.tryLead(this.#me)) break;
       pool.setState(this.#me, State.parked);
       // Once more after saying so: whoever gave the lead up just before may not have seen this instance
@@ -62,18 +69,20 @@ export class Lead {
     }
     pool.setState(this.#me, State.leading);
     if (pool.takeRebuild()) this.#blocked = this.#queue.rebuild();
+    return true;
   }
 
   /**
-   * While leading: waits until a batch may go and takes it. Returns the reason, or -1 when the pipe is
-   * closing and nothing waits any more. The caller then gives the lead up.
+   * While leading: waits until a batch may go and takes it. Returns the reason, or one of End. The caller then
+   * gives the lead up.
    */
   gather(batch: Batch): number {
     for (;;) {
       const seen = this.#pool.wakeSeen(this.#me);
+      if (this.#pool.isAsked(this.#me)) return End.asked;
       // The gate before the rings: a row that was published while it was open is seen here.
       const gate = this.#pool.gate;
-      if (gate === Gate.shut) return -1;
+      if (gate === Gate.shut) return End.closed;
       const draining = gate === Gate.draining;
       if (draining) this.#lookAtAll();
       else this.#look();
@@ -84,7 +93,7 @@ export class Lead {
         if (batch.rows === 0) continue;
         return decision.reason;
       }
-      if (draining && this.#isEmpty()) return -1;
+      if (draining && this.#isEmpty()) return End.closed;
       this.#wait(seen, decision.waitMs);
     }
   }

@@ -3,54 +3,44 @@
  * pipe; it is not on any request's path: while this thread is busy, callers and instances go on without it.
  */
 
-import { Worker } from "node:worker_threads";
 import { Gate, State } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import type { Channel } from "../memory/channel.ts";
+import { Succession } from "./succession.ts";
+import { send, startThread } from "./thread.ts";
+import type { Report, Thread } from "./thread.ts";
 
 /** Deaths within DEATH_WINDOW_MS after which the pipe gives up. */
 const DEATH_LIMIT = 5;
 const DEATH_WINDOW_MS = 10_000;
 const FIRST_BACKOFF_MS = 20;
-/** How long a pipe that could not be loaded waits for its threads to end. */
+/** How long it is waited for threads that do not serve to end. */
 const LEAVE_MS = 2000;
-
-/** What the supervisor needs to know of a thread's messages. */
-export interface Report {
-  kind: string;
-}
 
 export interface SupervisorEvents<From extends Report> {
   /** The message that starts instance `instance` on a new thread. */
   startMessage(instance: number): unknown;
   /** A thread said that it could not start. */
   errorOf(report: From): Error | null;
-  /** A thread said something. */
-  onReport(instance: number, report: From): void;
-  /** An instance's thread is gone, without having given back what it had. */
-  onEnd(instance: number): void;
+  /** A thread said something. Threads have numbers of their own. */
+  onReport(thread: number, report: From): void;
+  /** A thread is gone; whether it gave back what it had. */
+  onEnd(thread: number, gaveBack: boolean): void;
   /** An instance died and is being replaced. */
   onDeath(instance: number, reason: string, rowsLost: number, backoffMs: number): void;
   /** Too many deaths: the pipe is of no use any more. */
   onHopeless(reason: string): void;
 }
 
-interface Thread<From> {
-  worker: Worker;
-  instance: number;
-  /** What somebody waits for from this thread: its next message, or its end. */
-  waiter: { resolve: (report: From) => void; reject: (error: Error) => void } | null;
-  /** It said that it ended on purpose. */
-  closed: boolean;
-  /** Why it ends, as far as it said so itself. */
-  reason: string;
-  exited: Promise<void>;
-}
-
 export class Supervisor<From extends Report> {
   readonly #url: URL;
   readonly #events: SupervisorEvents<From>;
+  /** By instance: the thread that has its line, as far as it is noticed. */
   readonly #threads = new Map<number, Thread<From>>();
+  readonly #succession = new Succession<Thread<From>>(() => this.#watched());
+  /** Threads that have no line any more, or shall have none, and have not ended yet. */
+  readonly #leaving = new Set<Thread<From>>();
+  #started = 0;
   readonly #deaths: number[] = [];
   #pool: Pool | null = null;
   #channels: readonly Channel[] = [];
@@ -66,29 +56,22 @@ export class Supervisor<From extends Report> {
 
   /** Starts a thread and sends its first message; resolves with its first answer. */
   spawn(instance: number, message: unknown): Promise<From> {
-    const worker = new Worker(this.#url, { name: `trtpipe instance ${instance}` });
-    const thread: Thread<From> = {
-      worker,
-      instance,
-      waiter: null,
-      closed: false,
-      reason: "",
-      exited: new Promise((resolve) => worker.once("exit", () => resolve())),
-    };
+    const thread = this.#start(instance);
     this.#threads.set(instance, thread);
-    worker.on("message", (report: From) => this.#onReport(thread, report));
-    worker.on("error", (error: unknown) => {
-      thread.reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    return send(thread, message);
+  }
+
+  #start(instance: number): Thread<From> {
+    return startThread<From>(this.#url, instance, ++this.#started, {
+      onReport: (thread, report) => this.#onReport(thread, report),
+      onExit: (thread) => this.#onExit(thread),
     });
-    worker.on("exit", (code) => this.#onExit(thread, thread.reason || `its thread ended with code ${code}`));
-    return this.#send(thread, message);
   }
 
   /** Sends a further message to a thread that is starting; resolves with its answer. */
   send(instance: number, message: unknown): Promise<From> {
     const thread = this.#threads.get(instance);
-    if (!thread) return Promise.reject(new Error(`Instance ${instance} has no thread`));
-    return this.#send(thread, message);
+    return thread ? send(thread, message) : Promise.reject(new Error(`Instance ${instance} has no thread`));
   }
 
   /** From here on deaths are answered: rows of the dead are failed, the thread is replaced. */
@@ -96,6 +79,90 @@ export class Supervisor<From extends Report> {
     this.#pool = pool;
     this.#channels = channels;
     for (const { worker } of this.#threads.values()) worker.unref();
+  }
+
+  // ---- other threads in place of those that serve; see Succession
+
+  /** Begins; resolves with a ticket when the threads of the last time have ended. */
+  async beginSuccession(): Promise<number> {
+    await this.left();
+    return this.#succession.begin();
+  }
+
+  /** Starts a thread that is to take the instance's line over. As `spawn`. */
+  spawnHeir(instance: number, message: unknown): Promise<From> {
+    const thread = this.#start(instance);
+    this.#succession.add(thread);
+    return send(thread, message);
+  }
+
+  /** As `send`, to such a thread. */
+  sendHeir(instance: number, message: unknown): Promise<From> {
+    const thread = this.#succession.get(instance);
+    return thread ? send(thread, message) : Promise.reject(new Error(`Instance ${instance} has no heir`));
+  }
+
+  /**
+   * Lets each of them take its line over as soon as the one that has it is done with its batch; resolves when
+   * all have. Throws, with nothing changed, if one of them has ended meanwhile.
+   */
+  succeed(): Promise<void> {
+    const pool = this.#watched();
+    if (this.#succession.living < pool.shape.instances) throw new Error("an instance's thread ended");
+    const done = this.#succession.ask();
+    // Of an instance that is dead at the moment the line is free.
+    for (const [instance, timer] of this.#respawns) {
+      clearTimeout(timer);
+      this.#respawns.delete(instance);
+      this.#giveForDead(pool, instance);
+    }
+    return done;
+  }
+
+  /** They shall not: `message` asks those to end that are still starting. Those that have a line keep it. */
+  callOff(message: unknown): void {
+    const pool = this.#pool;
+    if (pool === null) return;
+    for (const thread of this.#succession.callOff()) {
+      if (!thread.living) continue;
+      this.#leaving.add(thread);
+      thread.worker.postMessage(message);
+      thread.worker.unref();
+    }
+    for (let instance = 0; instance < pool.shape.instances; instance++) this.#notice(pool, instance);
+  }
+
+  #watched(): Pool {
+    if (this.#pool === null) throw new Error("the instances are not watched yet");
+    return this.#pool;
+  }
+
+  /** Resolves when all threads have ended that have no line any more, or shall have none. */
+  async left(): Promise<void> {
+    await Promise.all([...this.#leaving].map((thread) => thread.exited));
+  }
+
+  /** Notices that an instance's line has changed hands. */
+  #notice(pool: Pool, instance: number): void {
+    const heir = this.#succession.takeGiven(instance);
+    if (heir === null) return;
+    const old = this.#threads.get(instance);
+    if (old?.living) this.#leaving.add(old);
+    this.#threads.set(instance, heir);
+    if (!this.#closing) heir.worker.unref();
+    if (heir.living) return;
+    this.#threads.delete(instance);
+    this.#onDeath(pool, heir);
+  }
+
+  /** An instance's thread is gone while another one waits for its line. False if none does. */
+  #giveForDead(pool: Pool, instance: number): boolean {
+    if (!pool.isAsked(instance)) return false;
+    this.restarts++;
+    pool.setState(instance, State.starting);
+    pool.give(instance);
+    this.#notice(pool, instance);
+    return true;
   }
 
   /**
@@ -112,6 +179,7 @@ export class Supervisor<From extends Report> {
     for (const { worker } of threads) worker.ref();
     this.#pool?.wakeAll();
     await Promise.all(threads.map((thread) => thread.exited));
+    await this.#notForLong(this.left());
   }
 
   /**
@@ -123,20 +191,17 @@ export class Supervisor<From extends Report> {
     this.#closing = true;
     const threads = [...this.#threads.values()];
     for (const { worker } of threads) worker.postMessage(message);
+    await this.#notForLong(Promise.all(threads.map((thread) => thread.exited)));
+    for (const { worker } of threads) worker.unref();
+  }
+
+  async #notForLong(ended: Promise<unknown>): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, LEAVE_MS);
     });
-    await Promise.race([late, Promise.all(threads.map((thread) => thread.exited))]);
+    await Promise.race([late, ended]);
     clearTimeout(timer);
-    for (const { worker } of threads) worker.unref();
-  }
-
-  #send(thread: Thread<From>, message: unknown): Promise<From> {
-    return new Promise((resolve, reject) => {
-      thread.waiter = { resolve, reject };
-      thread.worker.postMessage(message);
-    });
   }
 
   #onReport(thread: Thread<From>, report: From): void {
@@ -144,7 +209,8 @@ export class Supervisor<From extends Report> {
       thread.closed = true;
       return;
     }
-    this.#events.onReport(thread.instance, report);
+    if (this.#pool !== null) this.#notice(this.#pool, thread.instance);
+    this.#events.onReport(thread.number, report);
     const { waiter } = thread;
     thread.waiter = null;
     const error = this.#events.errorOf(report);
@@ -153,18 +219,20 @@ export class Supervisor<From extends Report> {
     else waiter?.resolve(report);
   }
 
-  #onExit(thread: Thread<From>, reason: string): void {
-    if (this.#threads.get(thread.instance) === thread) this.#threads.delete(thread.instance);
-    thread.waiter?.reject(new Error(`Instance ${thread.instance} ended while it was starting: ${reason}`));
-    thread.waiter = null;
-    if (thread.closed || this.#pool === null) return;
-    this.#onDeath(this.#pool, thread.instance, reason);
+  #onExit(thread: Thread<From>): void {
+    // It may have given its line away, or have been given it.
+    if (this.#pool !== null) this.#notice(this.#pool, thread.instance);
+    thread.living = false;
+    this.#leaving.delete(thread);
+    const isServing = this.#threads.get(thread.instance) === thread;
+    if (isServing) this.#threads.delete(thread.instance);
+    this.#events.onEnd(thread.number, thread.closed);
+    if (isServing && !thread.closed && this.#pool !== null) this.#onDeath(this.#pool, thread);
   }
 
-  #onDeath(pool: Pool, instance: number, reason: string): void {
+  #onDeath(pool: Pool, { instance, reason }: Thread<From>): void {
     pool.setState(instance, State.dead);
     pool.freeLeadOf(instance);
-    this.#events.onEnd(instance);
     let rowsLost = 0;
     for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
     pool.wakeAll();
@@ -183,9 +251,10 @@ export class Supervisor<From extends Report> {
       );
       return;
     }
-    const backoffMs = FIRST_BACKOFF_MS * 2 ** (this.#deaths.length - 1);
+    const isAwaited = pool.isAsked(instance);
+    const backoffMs = isAwaited ? 0 : FIRST_BACKOFF_MS * 2 ** (this.#deaths.length - 1);
     this.#events.onDeath(instance, reason, rowsLost, backoffMs);
-    this.#respawnLater(instance, backoffMs);
+    if (!this.#giveForDead(pool, instance)) this.#respawnLater(instance, backoffMs);
   }
 
   /** While closing nobody is replaced; if nobody is left to drain what waits, it will never run. */

@@ -33,6 +33,30 @@ async function client(first, requests, rowsMax) {
   return wrong;
 }
 
+/** A client that looks at which model's factor each answer has: see reloading.ts. */
+async function watcher(number, [end, lowest, highest], bounds) {
+  const seen = { answers: 0, wrong: 0, failed: 0, errors: [] };
+  for (let n = 0; Atomics.load(bounds, end) === 0; n++) {
+    const rows = 1 + (n % 3);
+    const data = Float32Array.from({ length: rows * 4 }, (_, i) => 1 + number + ((n + i) % 50));
+    const least = Atomics.load(bounds, lowest);
+    try {
+      const { result } = await models({ data });
+      const most = Atomics.load(bounds, highest);
+      for (let row = 0; row < rows; row++) {
+        const factor = result.data[row * 4] / data[row * 4];
+        const isOneModels = [1, 2, 3].every((i) => result.data[row * 4 + i] === data[row * 4 + i] * factor);
+        if (!isOneModels || factor < least || factor > most || factor % 1 !== 0) seen.wrong++;
+      }
+      seen.answers++;
+    } catch (error) {
+      seen.failed++;
+      if (seen.errors.length < 3) seen.errors.push(`${error.name}: ${error.message}`);
+    }
+  }
+  return seen;
+}
+
 const operations = {
   attach(shared) {
     models = attach(shared);
@@ -70,6 +94,13 @@ const operations = {
     const all = Array.from({ length: count }, (_, i) => client(first + i * 100_000, requests, rowsMax));
     return (await Promise.all(all)).reduce((sum, wrong) => sum + wrong, 0);
   },
+  async watch({ count, words, bounds }) {
+    const all = await Promise.all(Array.from({ length: count }, (_, k) => watcher(k, words, bounds)));
+    const sum = (field) => all.reduce((total, one) => total + one[field], 0);
+    const errors = all.flatMap((one) => one.errors);
+    return { answers: sum("answers"), wrong: sum("wrong"), failed: sum("failed"), errors };
+  },
+  describe: () => models.describe(),
   stats: () => models.stats(),
   close: () => models.close(),
   /** Ends this thread, from within. */

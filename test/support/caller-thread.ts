@@ -13,6 +13,14 @@ interface Reply {
 
 type Result = Tensor | Readonly<Record<string, Tensor>>;
 
+/** What a watcher of reloads has seen. */
+export interface Watched {
+  answers: number;
+  wrong: number;
+  failed: number;
+  errors: readonly string[];
+}
+
 interface Operations {
   attach: [SharedPipe, PipeDescription];
   call: [InputData[], Result[]];
@@ -21,6 +29,8 @@ interface Operations {
   syncBehind: [{ data: InputData; calls: number; waitMs: number }, Result[]];
   settle: [number, Result[]];
   clients: [{ count: number; requests: number; rowsMax: number; first: number }, number];
+  watch: [{ count: number; words: readonly number[]; bounds: Int32Array }, Watched];
+  describe: [undefined, PipeDescription];
   stats: [undefined, PipeStats];
   close: [undefined, void];
   exit: [undefined, void];
@@ -42,7 +52,11 @@ export class CallerThread {
   }
 
   /** Does one thing there. Rejects with what it threw: `name`, `code` and `message`, no class. */
-  async ask<K extends keyof Operations>(operation: K, argument: Operations[K][0]): Promise<Operations[K][1]> {
+  async ask<K extends keyof Operations>(
+    operation: K,
+    argument: Operations[K][0],
+    limitMs?: number,
+  ): Promise<Operations[K][1]> {
     const id = ++this.#id;
     const reply = await within(
       new Promise<Reply>((resolve) => {
@@ -50,6 +64,7 @@ export class CallerThread {
         this.#worker.postMessage({ id, operation, argument });
       }),
       `"${operation}" in a Worker`,
+      limitMs,
     );
     if (reply.error) throw Object.assign(new Error(reply.error.message), reply.error);
     return reply.value as Operations[K][1];

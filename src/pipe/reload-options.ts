@@ -1,0 +1,90 @@
+/** What `reload()` takes: the keys of the configuration that do not decide how memory and threads are laid out. */
+
+import { ConfigError } from "../errors.ts";
+import { readBackend, readLoading, readModel, reading, snapshot } from "./config.ts";
+import type { ParsedConfig, Snapshot } from "./config.ts";
+import { readTensorrt } from "./config-tensorrt.ts";
+import type { TensorrtConfig } from "./config-tensorrt.ts";
+import { refuse } from "./config-values.ts";
+import type { PipeConfig, TensorrtOptions } from "./types.ts";
+
+/** Keys of the configuration that say what a model is loaded from, and how. */
+export type ReloadKey =
+  "model" | "backend" | "intra_op_threads" | "session" | "warm_up" | "onnxruntime" | keyof TensorrtOptions;
+
+/** What is not given stays as it is, the model too: its file is then read again. */
+export interface ReloadOptions extends Pick<PipeConfig, ReloadKey> {
+  /**
+   * Gives the reload up: the promise rejects at once with the signal's reason. Without effect once the new
+   * model has been loaded and warmed up for all instances, which then change over.
+   */
+  signal?: AbortSignal;
+}
+
+/** All keys; the compiler compares. */
+const known: Readonly<Record<ReloadKey, true>> = {
+  model: true,
+  backend: true,
+  intra_op_threads: true,
+  session: true,
+  warm_up: true,
+  onnxruntime: true,
+  device_id: true,
+  precision: true,
+  "model::cache": true,
+  max_workspace_size: true,
+  optimization_level: true,
+  cuda_graph: true,
+  compute_capability: true,
+  tensorrt: true,
+};
+
+/** The options, each property read once. */
+export interface GivenReload {
+  changes: Snapshot;
+  signal: AbortSignal | null;
+}
+
+/** Throws ConfigError for what is not a reload's to change, and the signal's reason if it is aborted already. */
+export function readReload(options: unknown): GivenReload {
+  if (typeof options !== "object" || options === null) {
+    throw new ConfigError("options", options, 'an object such as { model: "model.onnx" }');
+  }
+  const signal = readSignal(options);
+  const { signal: _, ...others } = options as ReloadOptions;
+  const changes = snapshot(others);
+  for (const [key, value] of changes) {
+    if (Object.hasOwn(known, key)) continue;
+    const hint = `${key} is settled when the pipe is made`;
+    throw refuse(key, value, `a key that reload() takes, one of ${Object.keys(known).join(", ")}`, { hint });
+  }
+  signal?.throwIfAborted();
+  return { changes, signal };
+}
+
+function readSignal(options: object): AbortSignal | null {
+  const { signal } = options as { signal?: unknown };
+  if (signal === undefined) return null;
+  if (signal instanceof AbortSignal) return signal;
+  throw new ConfigError("signal", signal, "an AbortSignal");
+}
+
+/** The configuration that a pipe has after a reload. Throws ConfigError. */
+export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedConfig {
+  const read = reading(changes);
+  const backend = read("backend", readBackend, current.backend);
+  const given = new Map(changes);
+  if (!given.has("model") && current.model !== null) given.set("model", current.model);
+  return {
+    ...current,
+    ...readLoading(read, current),
+    backend,
+    model: readModel(given, backend),
+    tensorrt: changedTensorrt(current.tensorrt, readTensorrt(read)),
+  };
+}
+
+function changedTensorrt(current: TensorrtConfig, changes: TensorrtConfig): TensorrtConfig {
+  const given = Object.entries(changes).filter(([, value]) => value !== null);
+  return { ...current, ...Object.fromEntries(given) };
+}

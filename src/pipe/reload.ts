@@ -1,0 +1,169 @@
+/**
+ * `reload()`: another model in place of the one that is served. It is loaded and warmed up on threads of its
+ * own, while the old one serves; then each instance changes over when its running batch is done. On the
+ * owner's thread.
+ */
+
+import { InvariantError } from "../errors.ts";
+import type { Native } from "../native/library.ts";
+import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
+import type { Supervisor } from "../scheduler/supervise.ts";
+import { AbortWait } from "./abort-wait.ts";
+import type { ParsedConfig } from "./config.ts";
+import { asLoadError, modelName } from "./load-error.ts";
+import { loadMessage } from "./load-message.ts";
+import type { Loaded } from "./owner.ts";
+import { changedConfig, readReload } from "./reload-options.ts";
+import type { GivenReload } from "./reload-options.ts";
+import { checkSameModel } from "./same-model.ts";
+import { modelSpec } from "./spec.ts";
+
+/** What a reload needs of the pipe. */
+export interface ReloadPlace {
+  readonly config: ParsedConfig;
+  readonly loaded: Loaded;
+  startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage;
+  /** Whoever starts from here on starts with these. */
+  serve(config: ParsedConfig, loaded: Loaded): void;
+  /** A model is loaded: the pipe closes it at its end, unless it is closed before. */
+  keepModel(model: number): void;
+  closeModel(model: number): void;
+}
+
+/** One call of `reload()`. */
+class Attempt {
+  readonly given: GivenReload;
+  readonly #stop = new AbortController();
+  /** Rejects when the reload is given up. */
+  readonly stopped: AbortWait = new AbortWait(this.#stop.signal);
+  /** Handle of the new model, 0 before it is loaded. */
+  model = 0;
+
+  constructor(given: GivenReload) {
+    this.given = given;
+    given.signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  readonly #onAbort = (): void => this.stop(this.given.signal?.reason);
+
+  stop(reason: unknown): void {
+    this.#stop.abort(reason);
+  }
+
+  get isStopped(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
+  /** The promise's value, unless the reload is given up before. */
+  async unlessStopped<T>(promise: Promise<T>): Promise<T> {
+    const value = await Promise.race([promise, this.stopped.promise]);
+    this.#stop.signal.throwIfAborted();
+    return value;
+  }
+
+  /** Its caller's signal means nothing any more. */
+  ignoreSignal(): void {
+    this.given.signal?.removeEventListener("abort", this.#onAbort);
+  }
+}
+
+export class Reloader {
+  readonly #place: ReloadPlace;
+  readonly #supervisor: Supervisor<FromInstance>;
+  readonly #native: Native;
+  readonly #attempts = new Set<Attempt>();
+  /** Resolves when the last one that was asked for is over. */
+  #last: Promise<void> = Promise.resolve();
+  #ended: Error | null = null;
+
+  constructor(place: ReloadPlace, supervisor: Supervisor<FromInstance>, native: Native) {
+    this.#place = place;
+    this.#supervisor = supervisor;
+    this.#native = native;
+  }
+
+  /** One after the other, in the order of the calls. */
+  async reload(options: unknown): Promise<void> {
+    if (this.#ended !== null) throw this.#ended;
+    const attempt = new Attempt(readReload(options));
+    const before = this.#last;
+    let over = (): void => {};
+    this.#last = new Promise((resolve) => (over = resolve));
+    this.#attempts.add(attempt);
+    try {
+      await attempt.unlessStopped(before);
+      await this.#replace(attempt);
+    } finally {
+      attempt.ignoreSignal();
+      attempt.stopped.end();
+      this.#attempts.delete(attempt);
+      // One that was given up while it waited lets nobody pass the one before.
+      void before.then(over);
+    }
+  }
+
+  /** The pipe closes, or cannot go on. */
+  end(error: Error): void {
+    this.#ended ??= error;
+    for (const attempt of this.#attempts) attempt.stop(error);
+    this.#supervisor.callOff({ kind: "leave" });
+  }
+
+  async #replace(attempt: Attempt): Promise<void> {
+    const place = this.#place;
+    const old = place.loaded;
+    const changing = await this.#askToChange(attempt);
+    // What is asked for cannot be taken back: some instances may run the new model already.
+    attempt.ignoreSignal();
+    await attempt.unlessStopped(changing.over);
+    // The native library has the old threads' memory until they have ended.
+    void this.#supervisor.left().then(() => place.closeModel(old.model.model));
+  }
+
+  /** Makes the new instances and asks the old ones to change over; tells when they have. */
+  async #askToChange(attempt: Attempt): Promise<{ over: Promise<void> }> {
+    const place = this.#place;
+    const supervisor = this.#supervisor;
+    const config = changedConfig(place.config, attempt.given.changes);
+    const message = loadMessage(config, this.#native.path);
+    const ticket = await attempt.unlessStopped(supervisor.beginSuccession());
+    try {
+      const model = await attempt.unlessStopped(this.#load(attempt, message));
+      checkSameModel(place.loaded.model.description, model.description, modelName(message));
+      const spec = modelSpec(model.description, config);
+      const { note } = spec;
+      if (note !== "") config.log("warn", note, { model: modelName(message) });
+      const next = { ...place.loaded, model, spec };
+      const prepared = Array.from({ length: next.shape.instances }, (_, instance) => {
+        const start = place.startMessage(config, next, instance, ticket);
+        return instance === 0 ? supervisor.sendHeir(0, start) : supervisor.spawnHeir(instance, start);
+      });
+      await attempt.unlessStopped(Promise.all(prepared));
+      const over = supervisor.succeed();
+      place.serve(config, next);
+      return { over };
+    } catch (error) {
+      const isStopped = attempt.isStopped;
+      attempt.stop(error);
+      supervisor.callOff({ kind: "leave" });
+      if (attempt.model !== 0) place.closeModel(attempt.model);
+      if (isStopped) throw error;
+      throw asLoadError(error, message, "warm-up", "Cannot start an instance");
+    }
+  }
+
+  async #load(attempt: Attempt, message: LoadMessage): Promise<LoadedMessage> {
+    const report = await this.#supervisor.spawnHeir(0, message).catch((error: unknown) => {
+      throw asLoadError(error, message, "library", "Cannot start a thread");
+    });
+    if (report.kind !== "loaded") throw new InvariantError(`a loading thread answered ${report.kind}`);
+    if (attempt.isStopped) {
+      // It came to its end all the same: nobody wants it.
+      this.#native.closeModel(report.model);
+      return report;
+    }
+    attempt.model = report.model;
+    this.#place.keepModel(report.model);
+    return report;
+  }
+}
