@@ -81,7 +81,7 @@ export class Pool {
    * Says that rows are about to come, so that their instance wakes up while they are copied. A hint: whoever
    * misses it is woken by `ring`, which follows.
    */
-  announce(): void {
+  announceRows(): void {
     atomics.store(this.words, this.layout.coming, 1);
     const leader = this.leader;
     if (leader === -1) this.wakeParked();

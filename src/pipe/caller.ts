@@ -229,7 +229,7 @@ export class Caller {
   /** Wakes an instance, where none runs, while the first request of a turn is copied. */
   #announce(bytes: number): void {
     if (!this.#announces || this.#unrung > 0 || bytes < RING_BYTES || bytes > ANNOUNCE_BYTES_MAX) return;
-    if (this.#pool.running() === 0) this.#pool.announce();
+    if (this.#pool.running() === 0) this.#pool.announceRows();
   }
 
   /**

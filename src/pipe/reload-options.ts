@@ -36,6 +36,8 @@ const known: Readonly<Record<ReloadKey, true>> = {
   optimization_level: true,
   cuda_graph: true,
   compute_capability: true,
+  pinned_bytes: true,
+  device_spin_us: true,
   tensorrt: true,
 };
 

@@ -50,23 +50,23 @@ describe("an announcement", () => {
     expect(pool.tryLead(2)).toBe(true);
     pool.setState(1, State.parked);
     pool.setState(2, State.leading);
-    pool.announce();
+    pool.announceRows();
     expect(wakes()).toEqual([0, 0, 0]);
     pool.setState(2, State.parked);
-    pool.announce();
+    pool.announceRows();
     expect(wakes()).toEqual([0, 0, 1]);
     expect(pool.hasPending()).toBe(false);
   });
 
   it("wakes one parked instance where nobody leads", () => {
     pool.setState(1, State.parked);
-    pool.announce();
+    pool.announceRows();
     expect(wakes()).toEqual([0, 1, 0]);
   });
 
   it("is taken once", () => {
     expect(pool.takeComing()).toBe(false);
-    pool.announce();
+    pool.announceRows();
     expect([pool.takeComing(), pool.takeComing()]).toEqual([true, false]);
   });
 });

@@ -200,7 +200,7 @@ describe("gather, after rows were announced", () => {
     const onWait = (): void => {
       // Two polls of three waits were in vain: the next two waits would not poll.
       if (++sleeps < 3) stage.pool.wake(ME);
-      else if (sleeps === 3) stage.pool.announce();
+      else if (sleeps === 3) stage.pool.announceRows();
       else throw new StuckError("it slept a fourth time");
     };
     withAtomics({ before, onWait }, () => {
