@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { defineConfig, type Options } from "tsup";
 
 /**
@@ -24,10 +24,15 @@ const shared: Options = {
   silent: true,
 };
 
-// Two configurations, because each format names a worker file of its own kind.
+const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+const esm = { __WORKER__: '"./worker.js"', __VERSION__: JSON.stringify(version) };
+
+// A configuration for each format, because each names a worker file of its own kind. The command line is a
+// program, not something to import: it comes in one format, and without types.
 const configs: Options[] = [
-  { ...shared, format: "esm", define: { __WORKER__: '"./worker.js"' } },
+  { ...shared, format: "esm", define: esm },
   { ...shared, format: "cjs", shims: true, define: { __WORKER__: '"./worker.cjs"' } },
+  { ...shared, entry: { cli: "src/cli/main.ts" }, dts: false, format: "esm", define: esm },
 ];
 
 const config: ReturnType<typeof defineConfig> = defineConfig(configs);

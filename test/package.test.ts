@@ -40,12 +40,15 @@ it("exports the same names in both formats", () => {
   expect(Object.keys(cjs).toSorted()).toEqual(Object.keys(esm).toSorted());
 });
 
-it.each(["index.js", "worker.js"])("has all it needs in %s, but for the runtime's own modules", (name) => {
-  const text = readFileSync(join(root, "dist", name), "utf8");
-  const imported = [...text.matchAll(/^import .*? from "([^"]+)";$/gm)].map(([, from]) => from);
-  expect(imported.length).toBeGreaterThan(0);
-  expect(imported.filter((from) => !from.startsWith("node:"))).toEqual([]);
-});
+it.each(["index.js", "worker.js", "cli.js"])(
+  "has all it needs in %s, but for the runtime's own modules",
+  (name) => {
+    const text = readFileSync(join(root, "dist", name), "utf8");
+    const imported = [...text.matchAll(/^import .*? from "([^"]+)";$/gm)].map(([, from]) => from);
+    expect(imported.length).toBeGreaterThan(0);
+    expect(imported.filter((from) => !from.startsWith("node:"))).toEqual([]);
+  },
+);
 
 it("packs the code, its types, the C library, host program and header, and no sources or tests", () => {
   const npm = process.env.npm_execpath;
@@ -62,7 +65,15 @@ it("packs the code, its types, the C library, host program and header, and no so
   expect(paths).toContain(`${prebuilds}/libtrtpipe.so`);
   const host = files.find(({ path }) => path === `${prebuilds}/trtpipe-host`);
   expect((host?.mode ?? 0) & 0o111).toBe(0o111);
-  for (const name of ["index.js", "index.cjs", "index.d.ts", "index.d.cts", "worker.js", "worker.cjs"]) {
+  for (const name of [
+    "index.js",
+    "index.cjs",
+    "index.d.ts",
+    "index.d.cts",
+    "worker.js",
+    "worker.cjs",
+    "cli.js",
+  ]) {
     expect(paths).toContain(`dist/${name}`);
   }
   expect(paths).toContain("csrc/include/trtpipe.h");

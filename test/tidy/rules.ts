@@ -36,6 +36,9 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "backends/resolve.ts",
   ],
   "index.ts": ["errors.ts", "pipe"],
+  "internal.ts": ["errors.ts", "nearest.ts", "native", "onnx", "backends", "pipe"],
+  server: ["index.ts", "internal.ts"],
+  cli: ["index.ts", "internal.ts", "server"],
 };
 
 /** The folder or file of src/ that a path belongs to, as MAY_IMPORT names it. */

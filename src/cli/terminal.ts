@@ -1,0 +1,45 @@
+/** What a command reads from and writes to, so that tests can stand in for it. */
+
+export interface Terminal {
+  /** What was asked for, to stdout. A line end is added. */
+  out(text: string): void;
+  /** What a person should see besides, to stderr. A line end is added. */
+  note(text: string): void;
+  /** Raw text to stderr, for a line that is drawn anew. */
+  draw(text: string): void;
+  /** Whether stdout shows colours. */
+  colours: boolean;
+  /** Width of stderr where lines can be drawn anew, else undefined. */
+  columns: number | undefined;
+  /** Aborts when the person asks to stop. A second time ends the process at once. */
+  signal: AbortSignal;
+}
+
+/** The terminal of this process. */
+export function terminal(): Terminal {
+  const { stdout, stderr } = process;
+  // `trtpipe inspect MODEL | head` is no failure.
+  stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  return {
+    out: (text) => void stdout.write(`${text}\n`),
+    note: (text) => void stderr.write(`${text}\n`),
+    draw: (text) => void stderr.write(text),
+    colours: stdout.isTTY === true && !process.env.NO_COLOR,
+    columns: stderr.isTTY === true && process.env.TERM !== "dumb" ? stderr.columns || 80 : undefined,
+    signal: stopSignal(),
+  };
+}
+
+/** Exit status of a process that was asked to stop. */
+export const INTERRUPTED = 130;
+
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(INTERRUPTED);
+      controller.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
+    });
+  }
+  return controller.signal;
+}
