@@ -8,6 +8,10 @@ export interface Entry {
 }
 
 export const commands: Readonly<Record<string, Entry>> = {
+  serve: {
+    about: "Serve models over HTTP and gRPC, with the Open Inference Protocol",
+    load: async () => (await import("./serve.ts")).command,
+  },
   inspect: {
     about: "What is in a model: inputs, outputs, operators, external data",
     load: async () => (await import("./inspect.ts")).command,

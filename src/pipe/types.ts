@@ -121,8 +121,8 @@ export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
   /**
-   * Batch dimension first (rows). A bare typed array, or bare chunks of bytes, are given the model's shape. Copied before the call
-   * returns.
+   * Batch dimension first (rows). A bare typed array, or bare chunks of bytes, are given the model's shape.
+   * Copied before the call returns.
    */
   data: InputData;
   /**
