@@ -23,6 +23,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     hidden: true,
     load: async () => (await import("./doctor-self.ts")).command,
   },
+  serve: {
+    about: "Serve models over HTTP and gRPC, with the Open Inference Protocol",
+    load: async () => (await import("./serve.ts")).command,
+  },
   inspect: {
     about: "What is in a model: inputs, outputs, operators, external data",
     load: async () => (await import("./inspect.ts")).command,

@@ -2,6 +2,8 @@
 
 import type { Channel } from "../memory/channel.ts";
 import { payloadOffsets } from "../memory/layout.ts";
+import { ChunkReader } from "./chunks.ts";
+import type { Chunks } from "./chunks.ts";
 import { dtypes } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import type { RequestScratch } from "./request.ts";
@@ -14,6 +16,9 @@ const LOOP_ELEMENTS = 32;
 interface InputArea {
   elements: TensorData;
   stride: number;
+  /** The same memory as bytes, for data that came in pieces, and the bytes of one element. */
+  bytes: Uint8Array;
+  elementBytes: number;
 }
 
 export class InputWriter {
@@ -25,9 +30,12 @@ export class InputWriter {
     const strides = [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes);
     const { offsets } = payloadOffsets(strides, channel.shape.slots);
     this.#areas = spec.inputs.map(({ dtype, strideBytes }, k) => {
-      const { bytes, carrier: Carrier } = dtypes[dtype];
-      const stride = strideBytes / bytes;
-      return { elements: new Carrier(channel.payload, offsets[k], stride * channel.shape.slots), stride };
+      const { bytes: elementBytes, carrier: Carrier } = dtypes[dtype];
+      const stride = strideBytes / elementBytes;
+      const { slots } = channel.shape;
+      const elements = new Carrier(channel.payload, offsets[k], stride * slots);
+      const bytes = new Uint8Array(channel.payload, offsets[k], strideBytes * slots);
+      return { elements, stride, bytes, elementBytes };
     });
   }
 
@@ -37,6 +45,11 @@ export class InputWriter {
   write(scratch: RequestScratch, row: number, slot: number, rows: number): void {
     for (let k = 0; k < this.#areas.length; k++) {
       const { elements: to, stride } = this.#areas[k];
+      const chunks = scratch.chunks[k];
+      if (chunks !== null) {
+        copyChunks(chunks, this.#areas[k], scratch.elements[k], row, slot, rows);
+        continue;
+      }
       const from = scratch.sources[k];
       const item = scratch.elements[k];
       // Items that fill their places lie side by side in the slots as they do in the request.
@@ -54,6 +67,22 @@ export class InputWriter {
       for (let d = 0; d < inputDims; d++) control[at + d] = scratch.dims[d];
     }
   }
+}
+
+/** Rows `row..row + rows` of what came in pieces, into slots from `slot` on. */
+function copyChunks(
+  chunks: Chunks,
+  { bytes, stride, elementBytes }: InputArea,
+  item: number,
+  row: number,
+  slot: number,
+  rows: number,
+): void {
+  const itemBytes = item * elementBytes;
+  const strideBytes = stride * elementBytes;
+  const reader = new ChunkReader(chunks, row * itemBytes);
+  if (item === stride) return reader.copy(bytes, slot * strideBytes, itemBytes * rows);
+  for (let i = 0; i < rows; i++) reader.copy(bytes, (slot + i) * strideBytes, itemBytes);
 }
 
 /** Floats are copied in bulk only: one by one, some engines turn signaling NaNs into quiet ones. */

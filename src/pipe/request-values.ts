@@ -5,6 +5,7 @@
 
 import { InputError } from "../errors.ts";
 import { MAX_RANK } from "../native/abi.ts";
+import { readPieces } from "./chunks.ts";
 import type { ModelSpec } from "./spec.ts";
 import { Tensor, isTensorLike } from "./tensor.ts";
 import type { TensorLike } from "./tensor.ts";
@@ -16,15 +17,17 @@ import { showSafely, tagOf } from "./views.ts";
  */
 export interface RequestValue {
   view: unknown;
-  /** undefined for a bare typed array. */
+  /** Set in place of `view` when the data came as an array of byte arrays. */
+  pieces: readonly Uint8Array[] | null;
+  /** undefined for bare data. */
   dtype: unknown;
-  /** Number of dimensions; -1 for a bare typed array. */
+  /** Number of dimensions; -1 for bare data. */
   rank: number;
   readonly dims: unknown[];
 }
 
 export function newValue(): RequestValue {
-  return { view: undefined, dtype: undefined, rank: -1, dims: [] };
+  return { view: undefined, pieces: null, dtype: undefined, rank: -1, dims: [] };
 }
 
 /** `input.data` of an object that can take a result; a stale result is deleted. */
@@ -64,7 +67,7 @@ export function asInputError(error: unknown): InputError {
  * too.
  */
 function isSingle(data: unknown, { inputs }: ModelSpec): boolean {
-  if (tagOf(data) !== undefined || data instanceof Tensor) return true;
+  if (tagOf(data) !== undefined || Array.isArray(data) || data instanceof Tensor) return true;
   if (!isTensorLike(data)) return false;
   return !["data", "shape", "dtype"].every((key) => inputs.some(({ name }) => name === key));
 }
@@ -96,7 +99,8 @@ function isRecord(data: unknown): data is object {
 }
 
 function readValue(value: unknown, name: string, to: RequestValue): void {
-  if (tagOf(value) !== undefined) {
+  to.pieces = Array.isArray(value) ? (readPieces(value) ?? null) : null;
+  if (tagOf(value) !== undefined || to.pieces !== null) {
     to.view = value;
     to.dtype = undefined;
     to.rank = -1;
@@ -108,7 +112,9 @@ function readValue(value: unknown, name: string, to: RequestValue): void {
 
 function readTensor(value: TensorLike, name: string, to: RequestValue): void {
   const shape: unknown = value.shape;
-  to.view = value.data;
+  const view: unknown = value.data;
+  to.view = view;
+  to.pieces = Array.isArray(view) ? (readPieces(view) ?? null) : null;
   to.dtype = value.dtype;
   if (!Array.isArray(shape)) throw new InputError(name, "a shape as an array of integers", showSafely(shape));
   const rank = shape.length;

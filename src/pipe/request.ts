@@ -4,6 +4,8 @@
  */
 
 import { InputError } from "../errors.ts";
+import { checkPieces } from "./chunks.ts";
+import type { Chunks } from "./chunks.ts";
 import { dtypes, isDtype, showDtype } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import { asInputError, readData, readValues } from "./request-values.ts";
@@ -21,6 +23,8 @@ export interface RequestScratch {
    * to read until the caller's code runs again.
    */
   readonly sources: TensorData[];
+  /** The bytes of inputs that came in pieces; null where `sources` has them. */
+  readonly chunks: (Chunks | null)[];
   /** Elements of one row of each input. */
   readonly elements: number[];
   /** The open dimensions of all inputs, in the order of the inputs and their dimensions. */
@@ -33,7 +37,7 @@ export interface RequestScratch {
 const NOTHING = new Uint8Array(0);
 
 export function newScratch(): RequestScratch {
-  return { rows: 0, sources: [], elements: [], dims: [], values: [], reading: false };
+  return { rows: 0, sources: [], chunks: [], elements: [], dims: [], values: [], reading: false };
 }
 
 /**
@@ -75,8 +79,11 @@ function checkValues(spec: ModelSpec, values: readonly RequestValue[], scratch: 
 }
 
 /** Forgets the caller's data, which would otherwise be kept until the next request. */
-export function clearScratch({ sources }: RequestScratch): void {
-  for (let k = 0; k < sources.length; k++) sources[k] = NOTHING;
+export function clearScratch({ sources, chunks }: RequestScratch): void {
+  for (let k = 0; k < sources.length; k++) {
+    sources[k] = NOTHING;
+    chunks[k] = null;
+  }
 }
 
 /**
@@ -89,6 +96,7 @@ function readBare(data: object, input: InputSpec, spec: ModelSpec, scratch: Requ
     return false;
   scratch.rows = rows;
   scratch.sources[0] = data;
+  scratch.chunks[0] = null;
   scratch.elements[0] = input.itemElements;
   return true;
 }
@@ -105,11 +113,14 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
     const got = isDtype(value.dtype) ? `a Tensor of ${value.dtype}` : `dtype ${showSafely(value.dtype)}`;
     throw new InputError(input.name, showDtype(input.dtype), got);
   }
-  const { view } = value;
+  const { view, pieces } = value;
   value.view = undefined;
+  value.pieces = null;
+  if (pieces !== null) return checkChunks(spec, k, value, pieces, scratch);
   const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
-  const rows = value.rank === -1 ? bareRows(spec, input, length, view) : shapedRows(spec, input, value);
+  const got = () => showSafely(view);
+  const rows = value.rank === -1 ? bareRows(spec, input, length, got) : shapedRows(spec, input, value);
   checkRows(spec, input, rows);
   const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
   if (length !== rows * elements) {
@@ -120,22 +131,53 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
   scratch.sources[k] = isPlain(carrier, input)
     ? carrier
     : new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length);
+  scratch.chunks[k] = null;
   scratch.elements[k] = elements;
   return rows;
 }
 
-/** Rows of a bare typed array, whose shape follows from the model. */
-function bareRows(spec: ModelSpec, input: InputSpec, length: number, view: unknown): number {
+/** The same for data that came in pieces. */
+function checkChunks(
+  spec: ModelSpec,
+  k: number,
+  value: RequestValue,
+  pieces: readonly Uint8Array[],
+  scratch: RequestScratch,
+): number {
+  const input = spec.inputs[k];
+  const chunks = checkPieces(pieces);
+  if (chunks === undefined) {
+    throw new InputError(input.name, "byte chunks", "a Uint8Array whose buffer is detached");
+  }
+  const { bytes } = dtypes[input.dtype];
+  const length = chunks.bytes / bytes;
+  const got = () => `${chunks.bytes} bytes in ${pieces.length === 1 ? "1 chunk" : `${pieces.length} chunks`}`;
+  const rows = value.rank === -1 ? bareRows(spec, input, length, got) : shapedRows(spec, input, value);
+  checkRows(spec, input, rows);
+  const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
+  if (length !== rows * elements) {
+    const shape = showShape(value.dims.slice(0, value.rank) as number[]);
+    const expected = `${rows * elements * bytes} bytes for shape ${shape} of ${input.dtype}`;
+    throw new InputError(input.name, expected, got());
+  }
+  scratch.sources[k] = NOTHING;
+  scratch.chunks[k] = chunks;
+  scratch.elements[k] = elements;
+  return rows;
+}
+
+/** Rows of bare data, whose shape follows from the model. */
+function bareRows(spec: ModelSpec, input: InputSpec, length: number, got: () => string): number {
   const { itemElements: item, name } = input;
   const rows = length / item;
   if (item > 0 && Number.isInteger(rows) && (spec.batch !== "none" || rows === 1)) return rows;
   const expected = expectedShape(spec, input);
   if (item <= 0) {
     const why = item === 0 ? "an item has no elements" : "the model leaves dimensions open";
-    throw new InputError(name, `a Tensor of shape ${expected}, because ${why}`, `a bare ${showSafely(view)}`);
+    throw new InputError(name, `a Tensor of shape ${expected}, because ${why}`, `a bare ${got()}`);
   }
   const elements = spec.batch === "none" ? showCount(item) : `a multiple of ${showCount(item)}`;
-  throw new InputError(name, `${elements} for shape ${expected}`, showSafely(view));
+  throw new InputError(name, `${elements} for shape ${expected}`, got());
 }
 
 /** Rows of a tensor, whose shape must be the model's. */

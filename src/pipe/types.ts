@@ -115,15 +115,25 @@ export interface PipeOptions {
   signal?: AbortSignal;
 }
 
+/** A tensor's bytes, in the machine's byte order, in any number of pieces: each may end anywhere. */
+export type ByteChunks = readonly Uint8Array[];
+
+/** A tensor whose data came in pieces, as off a socket. They are copied straight into the pipe's memory. */
+export interface ChunkedTensor {
+  readonly data: ByteChunks;
+  readonly shape: readonly number[];
+  readonly dtype: Dtype;
+}
+
 /** What `data` may be: one tensor for a model of one input, or one for each input by name. */
-export type InputValue = Tensor | TensorData;
+export type InputValue = Tensor | TensorData | ChunkedTensor | ByteChunks;
 export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
   /**
-   * Batch dimension first (rows). A bare typed array is given the model's shape. Copied before the call
-   * returns.
+   * Batch dimension first (rows). A bare typed array, or bare chunks of bytes, are given the model's shape.
+   * Copied before the call returns.
    */
   data: InputData;
   /**

@@ -1,0 +1,129 @@
+/** `trtpipe serve MODEL`: models behind the Open Inference Protocol, until the process is asked to end. */
+
+import type { ArgsDef } from "citty";
+import type { PipeConfig } from "../index.ts";
+import { InferenceServer } from "../server/server.ts";
+import { jsonLog } from "../server/log.ts";
+import type { LogLevel } from "../server/log.ts";
+import { findSources } from "../server/sources.ts";
+import { numberOf } from "./arguments.ts";
+import { FAILED, OK, makeCommand, type Command } from "./command.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The package's version; the bundler puts it in. */
+declare const __VERSION__: string;
+
+const args = {
+  model: { type: "positional", required: true, description: "a model, a .toml file, or a folder of either" },
+  host: { type: "string", default: "127.0.0.1", description: "address to listen at", valueHint: "ADDRESS" },
+  port: { type: "string", default: "8000", description: "port of HTTP, 0 for a free one", valueHint: "PORT" },
+  versions: {
+    type: "enum",
+    default: "latest",
+    options: ["latest", "all"],
+    description: "which versions of a model in a folder are loaded",
+    valueHint: "latest|all",
+  },
+  "model-control": { type: "boolean", description: "let clients load and unload models" },
+  "drain-timeout": {
+    type: "string",
+    default: "30000",
+    description: "ms that requests have for their end on SIGTERM",
+    valueHint: "MS",
+  },
+  "max-body": { type: "string", description: "bytes of the largest request body", valueHint: "BYTES" },
+  "max-buffered": { type: "string", description: "bytes of all request bodies together", valueHint: "BYTES" },
+  "max-connections": { type: "string", description: "connections at a time", valueHint: "N" },
+  "log-level": {
+    type: "enum",
+    default: "info",
+    options: ["debug", "info", "warn", "error"],
+    description: "debug logs every request",
+    valueHint: "LEVEL",
+  },
+  backend: { type: "string", description: "as the configuration's key, for models that do not say it" },
+  "instance-num": { type: "string", description: "likewise: instances that run in parallel", valueHint: "N" },
+  "batching-timeout": { type: "string", description: "likewise, in ms", valueHint: "MS" },
+  max: {
+    type: "string",
+    description: "likewise: rows of the largest batch, or full shapes",
+    valueHint: "MAX",
+  },
+  min: { type: "string", description: "likewise: rows of the smallest batch", valueHint: "MIN" },
+  "max-queue": { type: "string", description: "likewise: rows that may wait or run", valueHint: "ROWS" },
+  precision: { type: "string", description: "likewise, for TensorRT", valueHint: "fp32|tf32|fp16|bf16" },
+} as const satisfies ArgsDef;
+
+/** Options that are keys of `pipe()`. */
+const pipeKeys = {
+  backend: "backend",
+  "instance-num": "instance_num",
+  "batching-timeout": "batching_timeout",
+  max: "max",
+  min: "min",
+  "max-queue": "max_queue",
+  precision: "precision",
+} as const;
+
+const BYTES_MAX = 2 ** 40;
+
+export const command: Command = makeCommand({
+  name: "serve",
+  about: "Serve models over HTTP and gRPC, with the Open Inference Protocol",
+  args,
+  examples: [
+    ["resnet18.onnx --instance-num 2 --max 4 --batching-timeout 5", "one model"],
+    ["models.toml --port 8080", "the models of a file, one table each"],
+    ["models/ --host 0.0.0.0", "a folder with NAME/1/model.onnx, for everybody who can reach this machine"],
+  ],
+  run: async (given, terminal) => {
+    const defaults: Record<string, unknown> = {};
+    for (const [option, key] of Object.entries(pipeKeys)) {
+      const value = given[option as keyof typeof pipeKeys];
+      if (value !== undefined) defaults[key] = value;
+    }
+    const sources = () =>
+      findSources(given.model, defaults as PipeConfig, given.versions === "all" ? "all" : "latest");
+    // What is wrong with the command line is told before anything is started.
+    sources();
+    const limit = (name: "max-body" | "max-buffered" | "max-connections", max: number) =>
+      given[name] === undefined ? undefined : numberOf(`--${name}`, given[name], 1, max);
+    const limits = {
+      bodyBytes: limit("max-body", BYTES_MAX),
+      bufferedBytes: limit("max-buffered", BYTES_MAX),
+      connections: limit("max-connections", 1_000_000),
+    };
+    const server = new InferenceServer({
+      sources,
+      host: given.host,
+      port: numberOf("--port", given.port, 0, 65_535),
+      mayChange: given["model-control"] === true,
+      drainMs: numberOf("--drain-timeout", given["drain-timeout"], 0, 2 ** 31 - 1),
+      limits: Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)),
+      log: jsonLog(given["log-level"] as LogLevel, (line) => void process.stderr.write(line)),
+      version: __VERSION__,
+    });
+    return serve(server, given.json === true, terminal);
+  },
+});
+
+/** Serves until the terminal's signal. Resolves with the exit status. */
+async function serve(server: InferenceServer, json: boolean, terminal: Terminal): Promise<number> {
+  const stopped = new Promise<void>((resolve) => {
+    if (terminal.signal.aborted) resolve();
+    terminal.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  const { address, port } = await server.listen();
+  const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
+  try {
+    const loaded = await Promise.race([server.load().then(() => true), stopped.then(() => false)]);
+    if (loaded) {
+      terminal.out(json ? JSON.stringify({ http: url }) : `Serving at ${url}`);
+      await stopped;
+    }
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  return (await server.close()) ? OK : FAILED;
+}

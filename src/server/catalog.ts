@@ -1,0 +1,202 @@
+/** The models of a server: which there are, in which state, and how they come and go. */
+
+import { pipe } from "../index.ts";
+import type { Log, Pipe } from "../index.ts";
+import { RequestError, failureOf } from "./failure.ts";
+import { ServedModel } from "./served-model.ts";
+import type { Source } from "./sources.ts";
+import type { Spans } from "./spans.ts";
+
+export type ModelState = "LOADING" | "READY" | "UNLOADING" | "UNAVAILABLE";
+
+interface Entry {
+  name: string;
+  version: string;
+  state: ModelState;
+  /** Why it is not ready. */
+  reason: string;
+  model: ServedModel | null;
+}
+
+export interface CatalogOptions {
+  /** What could be loaded now. */
+  sources: () => readonly Source[];
+  /** Whether clients may load and unload models. */
+  mayChange: boolean;
+  spans: Spans;
+  log: Log;
+}
+
+export class Catalog {
+  readonly #options: CatalogOptions;
+  /** By name, then by version. */
+  readonly #entries = new Map<string, Map<string, Entry>>();
+  /** Loads and unloads of one model follow each other. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #aborter = new AbortController();
+  #closing = false;
+
+  constructor(options: CatalogOptions) {
+    this.#options = options;
+  }
+
+  /** Loads everything there is, one after another. Rejects with the first failure. */
+  async loadAll(): Promise<void> {
+    const sources = this.#options.sources();
+    for (const { name, version } of sources) this.#entry(name, version).state = "LOADING";
+    for (const source of sources) await this.#load(source);
+  }
+
+  /** Whether every model that is wanted can be called. */
+  get ready(): boolean {
+    const entries = this.entries().filter(({ reason }) => reason !== "unloaded");
+    return !this.#closing && entries.length > 0 && entries.every(({ state }) => state === "READY");
+  }
+
+  entries(): Entry[] {
+    return [...this.#entries.values()].flatMap((versions) => [...versions.values()]);
+  }
+
+  models(): ServedModel[] {
+    return this.entries().flatMap(({ model }) => model ?? []);
+  }
+
+  /** Without a version, the highest that is ready. Throws RequestError: 404, or 503 while it is not ready. */
+  find(name: string, version?: string): ServedModel {
+    const versions = this.#entries.get(name);
+    if (versions === undefined) throw unknownModel(name);
+    const entries = [...versions.values()].toSorted((a, b) => Number(b.version) - Number(a.version));
+    const wanted = version === undefined ? entries : entries.filter((entry) => entry.version === version);
+    const entry = wanted.find(({ model }) => model !== null) ?? wanted[0];
+    if (entry === undefined) throw unknownModel(name, version);
+    if (entry.model !== null) return entry.model;
+    const text = `Model "${name}" version ${entry.version} is not ready: ${entry.reason || entry.state}`;
+    throw new RequestError(entry.state === "LOADING" ? 503 : 404, text, { "retry-after": "1" });
+  }
+
+  /** Versions of a model that can be called, the lowest first. */
+  versions(name: string): string[] {
+    const ready = [...(this.#entries.get(name)?.values() ?? [])].filter(({ model }) => model !== null);
+    return ready.map(({ version }) => version).toSorted((a, b) => Number(a) - Number(b));
+  }
+
+  isReady(name: string, version?: string): boolean {
+    try {
+      return this.find(name, version) !== undefined && !this.#closing;
+    } catch (error) {
+      if (error instanceof RequestError && error.status === 503) return false;
+      throw error;
+    }
+  }
+
+  /** Everything that could be served, loaded or not. */
+  index(): { name: string; version: string; state: ModelState; reason: string }[] {
+    const loaded = this.entries().map(({ name, version, state, reason }) => ({
+      name,
+      version,
+      state,
+      reason,
+    }));
+    const others = this.#options
+      .sources()
+      .filter(({ name, version }) => !this.#entries.get(name)?.has(version))
+      .map(({ name, version }) => ({ name, version, state: "UNAVAILABLE" as const, reason: "not loaded" }));
+    return [...loaded, ...others];
+  }
+
+  /** Loads a model, or loads it anew: the old one serves until the new one can. */
+  async load(name: string): Promise<void> {
+    this.#checkMayChange();
+    await this.#inTurn(name, async () => {
+      const sources = this.#options.sources().filter((source) => source.name === name);
+      if (sources.length === 0) throw unknownModel(name);
+      for (const source of sources) await this.#load(source);
+      const versions = new Set(sources.map(({ version }) => version));
+      const gone = [...(this.#entries.get(name)?.values() ?? [])].filter((one) => !versions.has(one.version));
+      await Promise.all(gone.map((entry) => this.#unload(entry)));
+    });
+  }
+
+  async unload(name: string): Promise<void> {
+    this.#checkMayChange();
+    await this.#inTurn(name, async () => {
+      const versions = this.#entries.get(name);
+      if (versions === undefined) throw unknownModel(name);
+      await Promise.all([...versions.values()].map((entry) => this.#unload(entry)));
+    });
+  }
+
+  /** Refuses what comes, finishes what was admitted, and ends all pipes. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#aborter.abort(new RequestError(503, "The server is shutting down"));
+    await Promise.allSettled(this.#turns.values());
+    await Promise.all(this.models().map((model) => model.pipe.close()));
+  }
+
+  async #inTurn(name: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#turns.get(name) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(name, turn);
+    try {
+      await turn;
+    } finally {
+      if (this.#turns.get(name) === turn) this.#turns.delete(name);
+    }
+  }
+
+  #entry(name: string, version: string): Entry {
+    const versions = this.#entries.get(name) ?? new Map<string, Entry>();
+    this.#entries.set(name, versions);
+    const entry = versions.get(version) ?? { name, version, state: "UNAVAILABLE", reason: "", model: null };
+    versions.set(version, entry);
+    return entry;
+  }
+
+  async #load({ name, version, config }: Source): Promise<void> {
+    const entry = this.#entry(name, version);
+    const { log, spans } = this.#options;
+    const old = entry.model;
+    if (old === null) entry.state = "LOADING";
+    const startMs = performance.now();
+    let opened: Pipe;
+    try {
+      opened = await pipe({ ...config, log }, { signal: this.#aborter.signal });
+    } catch (error) {
+      // Who is asked over the network does not tell paths; who reads the log may see them.
+      const { message } = failureOf(error);
+      log("error", `Cannot load ${name} version ${version}`, { model: name, version, error: String(error) });
+      if (old === null) Object.assign(entry, { state: "UNAVAILABLE", reason: message });
+      throw error;
+    }
+    Object.assign(entry, {
+      state: "READY",
+      reason: "",
+      model: new ServedModel(name, version, opened, spans),
+    });
+    const { engine, backend } = opened.describe();
+    const fields = { model: name, version, backend, engine, ms: Math.round(performance.now() - startMs) };
+    log("info", `Loaded ${name} version ${version}`, fields);
+    await old?.pipe.close();
+  }
+
+  async #unload(entry: Entry): Promise<void> {
+    const { model } = entry;
+    if (model === null) return;
+    Object.assign(entry, { state: "UNLOADING", model: null });
+    await model.pipe.close();
+    Object.assign(entry, { state: "UNAVAILABLE", reason: "unloaded" });
+    const { name, version } = entry;
+    this.#options.log("info", `Unloaded ${name} version ${version}`, { model: name, version });
+  }
+
+  #checkMayChange(): void {
+    if (this.#closing) throw new RequestError(503, "The server is shutting down");
+    if (this.#options.mayChange) return;
+    throw new RequestError(403, "Loading and unloading are not allowed here: see --model-control");
+  }
+}
+
+function unknownModel(name: string, version?: string): RequestError {
+  const which = version === undefined ? "" : ` version ${JSON.stringify(version.slice(0, 40))}`;
+  return new RequestError(404, `Cannot find model ${JSON.stringify(name.slice(0, 80))}${which}`);
+}

@@ -1,0 +1,152 @@
+/**
+ * Watches the sockets of an HTTP server. Runtimes differ in which time limits they have, so all of them are
+ * kept here, by one timer that looks at every connection.
+ */
+
+import type { Socket } from "node:net";
+import type { Body } from "./body.ts";
+import type { Limits } from "./limits.ts";
+
+/** A request that is being read, run or answered. */
+export interface Exchange {
+  phase: "body" | "run" | "reply";
+  /** When this phase began. */
+  sinceMs: number;
+  body: Body;
+  /** Bytes of the answer. */
+  replyBytes: number;
+  /** Ends the exchange: its client is too slow. */
+  tooSlow(): void;
+}
+
+interface Connection {
+  socket: Socket;
+  exchanges: Set<Exchange>;
+  /** Since when it waits for a request, and how many bytes it had brought by then. */
+  idleSinceMs: number;
+  bytesAtIdle: number;
+}
+
+const LOOK_EVERY_MS = 100;
+/** How long a connection may go on bringing requests while the server ends. */
+const DRAIN_IDLE_MS = 200;
+
+export class Connections {
+  readonly #limits: Limits;
+  readonly #all = new Map<Socket, Connection>();
+  readonly #timer: NodeJS.Timeout;
+  #draining = false;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  get count(): number {
+    return this.#all.size;
+  }
+
+  /** False: there are too many, and the socket was told so. */
+  add(socket: Socket): boolean {
+    socket.on("error", () => socket.destroy());
+    if (this.#all.size >= this.#limits.connections && !this.#makeRoom()) {
+      answerRaw(socket, 503, "Too many connections");
+      return false;
+    }
+    const connection = {
+      socket,
+      exchanges: new Set<Exchange>(),
+      idleSinceMs: performance.now(),
+      bytesAtIdle: 0,
+    };
+    this.#all.set(socket, connection);
+    socket.once("close", () => this.#all.delete(socket));
+    return true;
+  }
+
+  begin(socket: Socket, exchange: Exchange): void {
+    this.#all.get(socket)?.exchanges.add(exchange);
+  }
+
+  end(socket: Socket, exchange: Exchange): void {
+    const connection = this.#all.get(socket);
+    if (connection === undefined) return;
+    connection.exchanges.delete(exchange);
+    connection.idleSinceMs = performance.now();
+    connection.bytesAtIdle = socket.bytesRead;
+  }
+
+  /** From now on a connection without a request goes soon. Resolves when all are gone. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#timer.ref();
+    while (this.#all.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  destroy(): void {
+    clearInterval(this.#timer);
+    for (const { socket } of this.#all.values()) socket.destroy();
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const connection of this.#all.values()) {
+      if (connection.exchanges.size === 0) this.#lookAtIdle(connection, nowMs);
+      for (const exchange of connection.exchanges) {
+        if (this.#isSlow(exchange, nowMs)) exchange.tooSlow();
+      }
+    }
+  }
+
+  #lookAtIdle({ socket, idleSinceMs, bytesAtIdle }: Connection, nowMs: number): void {
+    const { headerMs, idleMs } = this.#limits;
+    const waitedMs = nowMs - idleSinceMs;
+    // Bytes that came since, and no request yet: a part of its headers.
+    if (socket.bytesRead > bytesAtIdle) {
+      if (waitedMs > headerMs + (bytesAtIdle === 0 ? 0 : idleMs)) answerRaw(socket, 408, "Too slow");
+    } else if (waitedMs > (this.#draining ? DRAIN_IDLE_MS : idleMs)) socket.end();
+    // Whoever does not close its own side is not waited for.
+    if (waitedMs > headerMs + idleMs + 1000 || (this.#draining && waitedMs > headerMs)) socket.destroy();
+  }
+
+  #isSlow({ phase, sinceMs, body, replyBytes }: Exchange, nowMs: number): boolean {
+    const { transferMs, transferBytesPerS } = this.#limits;
+    const overMs = nowMs - sinceMs - transferMs;
+    if (phase === "run" || overMs <= 0) return false;
+    const expected = (overMs / 1000) * transferBytesPerS;
+    return expected > (phase === "body" ? body.received : replyBytes);
+  }
+
+  /** Ends the connection that has waited for longest, if one waits. */
+  #makeRoom(): boolean {
+    let oldest: Connection | undefined;
+    for (const connection of this.#all.values()) {
+      if (connection.exchanges.size > 0) continue;
+      if (oldest === undefined || connection.idleSinceMs < oldest.idleSinceMs) oldest = connection;
+    }
+    if (oldest === undefined) return false;
+    this.#all.delete(oldest.socket);
+    oldest.socket.destroy();
+    return true;
+  }
+}
+
+const reasons: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  408: "Request Timeout",
+  431: "Request Header Fields Too Large",
+  503: "Service Unavailable",
+};
+
+/** Answers where there is no request to answer, and ends the connection. */
+export function answerRaw(socket: Socket, status: number, message: string): void {
+  if (socket.destroyed || socket.writableEnded) return;
+  const body = JSON.stringify({ error: message });
+  const retry = status === 503 ? "retry-after: 1\r\n" : "";
+  socket.end(
+    `HTTP/1.1 ${status} ${reasons[status]}\r\ncontent-type: application/json\r\n${retry}` +
+      `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

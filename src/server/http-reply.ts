@@ -1,0 +1,24 @@
+/** What the routes answer with, before anything of a socket is known. */
+
+import { failureOf } from "./failure.ts";
+
+export interface HttpReply {
+  status: number;
+  headers: Readonly<Record<string, string>>;
+  /** Pieces that follow each other. */
+  body: readonly Uint8Array[];
+}
+
+export function jsonReply(value: unknown, status = 200, headers: HttpReply["headers"] = {}): HttpReply {
+  const body = [Buffer.from(JSON.stringify(value))];
+  return { status, headers: { "content-type": "application/json", ...headers }, body };
+}
+
+export function textReply(text: string, contentType: string): HttpReply {
+  return { status: 200, headers: { "content-type": contentType }, body: [Buffer.from(text)] };
+}
+
+export function errorReply(error: unknown): HttpReply {
+  const { http, message, headers } = failureOf(error);
+  return jsonReply({ error: message }, http, headers);
+}

@@ -1,0 +1,264 @@
+/** An inference request of the protocol, as HTTP or gRPC brought it, in the form in which a pipe takes it. */
+
+import { InputError, Tensor } from "../index.ts";
+import type { ChunkedTensor, Dtype, InputValue, Priority } from "../index.ts";
+import { dtypeOf } from "./datatypes.ts";
+import { RequestError } from "./failure.ts";
+import { isObject, parseJson, shown } from "./json.ts";
+import type { JsonObject } from "./json.ts";
+import type { Limits } from "./limits.ts";
+
+export interface RequestedOutput {
+  name: string;
+  /** As bytes behind the JSON, or in it. */
+  binary: boolean;
+}
+
+export interface InferRequest {
+  id: string | undefined;
+  inputs: Record<string, InputValue>;
+  /** null: all of them. */
+  outputs: readonly RequestedOutput[] | null;
+  /** For outputs that the request does not name. */
+  binaryOutputs: boolean;
+  timeoutMs: number | undefined;
+  priority: Priority | undefined;
+}
+
+/** Longest timeout that a call takes. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+/** Reads an HTTP body: JSON alone, or `headerLength` bytes of it and the binary data of inputs behind. */
+export function readHttpRequest(
+  chunks: readonly Uint8Array[],
+  headerLength: string | undefined,
+  limits: Limits,
+): InferRequest {
+  const bytes = new ByteCursor(chunks);
+  const jsonBytes = headerLength === undefined ? bytes.left : readLength(headerLength, bytes.left);
+  if (jsonBytes > limits.jsonBytes) {
+    throw new RequestError(
+      413,
+      `Cannot accept more than ${limits.jsonBytes} bytes of JSON: send tensors as binary data`,
+    );
+  }
+  const document = parseJson(join(bytes.take(jsonBytes)), limits);
+  if (!isObject(document)) throw refuse("the request", "a JSON object", shown(document));
+  const { id, parameters, inputs, outputs } = document;
+  if (id !== undefined && typeof id !== "string") throw refuse("id", "a string", shown(id));
+  const wishes = readParameters(parameters, limits);
+  const data = readInputs(inputs, bytes, limits);
+  if (bytes.left > 0) {
+    throw refuse("the body", "as many bytes as the inputs' binary_data_size say", `${bytes.left} bytes more`);
+  }
+  const binaryOutputs = wishes.binaryOutputs;
+  return { id, inputs: data, outputs: readOutputs(outputs, binaryOutputs, limits), ...wishes };
+}
+
+function readLength(text: string, left: number): number {
+  const length = /^\d{1,12}$/.test(text) ? Number(text) : -1;
+  if (length >= 0 && length <= left) return length;
+  throw refuse("Inference-Header-Content-Length", `a number of bytes up to the body's, ${left}`, shown(text));
+}
+
+/** What a request as a whole may ask for, from its `parameters`. */
+export function readParameters(
+  parameters: unknown,
+  limits: Limits,
+): Pick<InferRequest, "timeoutMs" | "priority" | "binaryOutputs"> {
+  const given = checkParameters(parameters, "parameters", limits);
+  for (const key of ["sequence_id", "sequence_start", "sequence_end"]) {
+    // Clients send 0 and false when nothing was asked for.
+    if (given[key])
+      throw refuse(`parameters.${key}`, "none, because sequences are not supported", shown(given[key]));
+  }
+  const binary = given.binary_data_output ?? false;
+  if (typeof binary !== "boolean")
+    throw refuse("parameters.binary_data_output", "true or false", shown(binary));
+  return {
+    timeoutMs: readTimeout(given.timeout),
+    priority: readPriority(given.priority),
+    binaryOutputs: binary,
+  };
+}
+
+function checkParameters(parameters: unknown, path: string, limits: Limits): JsonObject {
+  if (parameters === undefined || parameters === null) return {};
+  if (!isObject(parameters)) throw refuse(path, "an object", shown(parameters));
+  const count = Object.keys(parameters).length;
+  if (count > limits.parameters) throw refuse(path, `at most ${limits.parameters} entries`, `${count}`);
+  return parameters;
+}
+
+/** The protocol's `timeout` is in microseconds; 0 is none. */
+function readTimeout(timeout: unknown): number | undefined {
+  if (timeout === undefined || timeout === 0) return undefined;
+  if (typeof timeout === "number" && timeout > 0 && timeout / 1000 <= TIMEOUT_MS_MAX) return timeout / 1000;
+  throw refuse("parameters.timeout", "a number of microseconds above 0", shown(timeout));
+}
+
+/** Names as trtpipe has them, or numbers as Triton has them: 0 is the default, and 1 goes first. */
+function readPriority(priority: unknown): Priority | undefined {
+  if (priority === undefined || priority === 0) return undefined;
+  if (priority === "high" || priority === "normal" || priority === "low") return priority;
+  if (typeof priority === "number" && Number.isInteger(priority) && priority > 0) {
+    return priority === 1 ? "high" : priority === 2 ? "normal" : "low";
+  }
+  throw refuse("parameters.priority", '"high", "normal", "low", or 1, 2, 3', shown(priority));
+}
+
+function readInputs(inputs: unknown, bytes: ByteCursor, limits: Limits): Record<string, InputValue> {
+  if (!Array.isArray(inputs) || inputs.length === 0)
+    throw refuse("inputs", "a list of inputs", shown(inputs));
+  if (inputs.length > limits.tensors) throw refuse("inputs", `at most ${limits.tensors}`, shown(inputs));
+  const values = new Map<string, InputValue>();
+  for (const [i, input] of inputs.entries()) {
+    if (!isObject(input)) throw refuse(`inputs[${i}]`, "an object", shown(input));
+    const name = readName(input.name, `inputs[${i}]`);
+    if (values.has(name)) throw refuse(`inputs[${i}]`, "each input once", shown(name));
+    values.set(name, readInput(name, input, bytes, limits));
+  }
+  return fromMap(values);
+}
+
+/** An object without a prototype, so that an input may have any name. */
+export function fromMap(values: ReadonlyMap<string, InputValue>): Record<string, InputValue> {
+  const record = Object.create(null) as Record<string, InputValue>;
+  for (const [name, value] of values) record[name] = value;
+  return record;
+}
+
+function readInput(name: string, input: JsonObject, bytes: ByteCursor, limits: Limits): InputValue {
+  const dtype = dtypeOf(input.datatype, name);
+  const shape = readShape(input.shape, name);
+  const given = checkParameters(input.parameters, `input "${name}" parameters`, limits);
+  if (given.shared_memory_region !== undefined) {
+    throw refuse(`input "${name}"`, "its data in the request", "a shared memory region");
+  }
+  const size = given.binary_data_size;
+  if (size === undefined) return readJsonData(name, input.data, shape, dtype);
+  if (input.data !== undefined) throw refuse(`input "${name}"`, "data or binary_data_size", "both");
+  if (typeof size !== "number" || !Number.isInteger(size) || size < 0 || size > bytes.left) {
+    const expected = `a binary_data_size of at most the bytes that are left, ${bytes.left}`;
+    throw refuse(`input "${name}"`, expected, shown(size));
+  }
+  return { data: bytes.take(size), shape, dtype } satisfies ChunkedTensor;
+}
+
+export function readShape(shape: unknown, name: string): number[] {
+  const valid =
+    Array.isArray(shape) && shape.length <= 64 && shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
+  if (valid) return shape as number[];
+  throw refuse(`input "${name}"`, "a shape as a list of integers of at least 0", shown(shape));
+}
+
+/** Numbers of JSON, in lists of any depth: only their order counts. */
+function readJsonData(name: string, data: unknown, shape: readonly number[], dtype: Dtype): Tensor {
+  if (!Array.isArray(data))
+    throw refuse(`input "${name}"`, "data as a list, or binary_data_size", shown(data));
+  const isFloat = dtype.includes("float");
+  const flat: (number | boolean)[] = [];
+  const walk = (list: readonly unknown[]): void => {
+    for (const value of list) {
+      if (Array.isArray(value)) walk(value);
+      else flat.push(readNumber(name, value, isFloat));
+    }
+  };
+  walk(data);
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  if (count !== flat.length) {
+    throw refuse(`input "${name}"`, `${count} elements for shape [${shape.join(", ")}]`, `${flat.length}`);
+  }
+  try {
+    return Tensor.from(flat, { dtype, shape });
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(name, error.expected, error.got);
+  }
+}
+
+/** JSON has no number for these. */
+const specials: Readonly<Record<string, number>> = { NaN, Infinity, "-Infinity": -Infinity };
+
+function readNumber(name: string, value: unknown, isFloat: boolean): number | boolean {
+  if (typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))) return value;
+  if (isFloat && typeof value === "string" && Object.hasOwn(specials, value)) return specials[value];
+  const hint = typeof value === "number" ? "one beyond their range" : shown(value);
+  throw refuse(`input "${name}"`, "numbers", hint);
+}
+
+function readOutputs(
+  outputs: unknown,
+  binaryOutputs: boolean,
+  limits: Limits,
+): readonly RequestedOutput[] | null {
+  if (outputs === undefined || outputs === null) return null;
+  if (!Array.isArray(outputs)) throw refuse("outputs", "a list of outputs", shown(outputs));
+  if (outputs.length > limits.tensors) throw refuse("outputs", `at most ${limits.tensors}`, shown(outputs));
+  const names = new Set<string>();
+  const read = outputs.map((output: unknown, i) => {
+    if (!isObject(output)) throw refuse(`outputs[${i}]`, "an object", shown(output));
+    const name = readName(output.name, `outputs[${i}]`);
+    if (names.has(name)) throw refuse(`outputs[${i}]`, "each output once", shown(name));
+    names.add(name);
+    const given = checkParameters(output.parameters, `output "${name}" parameters`, limits);
+    checkOutput(name, given);
+    return { name, binary: (given.binary_data ?? binaryOutputs) === true };
+  });
+  return read.length === 0 ? null : read;
+}
+
+/** Refuses what is asked of an output and does not exist here. */
+export function checkOutput(name: string, parameters: JsonObject): void {
+  const { classification, shared_memory_region: region, binary_data: binary } = parameters;
+  if (classification) throw refuse(`output "${name}"`, "no classification", shown(classification));
+  if (region !== undefined) throw refuse(`output "${name}"`, "no shared memory region", shown(region));
+  if (binary !== undefined && typeof binary !== "boolean") {
+    throw refuse(`output "${name}"`, "binary_data of true or false", shown(binary));
+  }
+}
+
+export function readName(name: unknown, path: string): string {
+  if (typeof name === "string" && name !== "" && name.length <= 1024) return name;
+  throw refuse(`${path}.name`, "a name", shown(name));
+}
+
+/** `got` is a text of ours, or what `shown` makes of a client's value. */
+export function refuse(field: string, expected: string, got: string): RequestError {
+  return new RequestError(400, `Cannot accept ${field}: expected ${expected}, got ${got}`);
+}
+
+/** Takes bytes off the front of a body, without copying them. */
+class ByteCursor {
+  readonly #chunks: readonly Uint8Array[];
+  #chunk = 0;
+  #at = 0;
+  left: number;
+
+  constructor(chunks: readonly Uint8Array[]) {
+    this.#chunks = chunks;
+    this.left = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /** The next `count` bytes, which must be there. */
+  take(count: number): Uint8Array[] {
+    const taken: Uint8Array[] = [];
+    let wanted = count;
+    while (wanted > 0) {
+      const chunk = this.#chunks[this.#chunk];
+      const part = chunk.subarray(this.#at, this.#at + wanted);
+      if (part.length > 0) taken.push(part);
+      wanted -= part.length;
+      this.#at += part.length;
+      if (this.#at < chunk.length) continue;
+      this.#chunk++;
+      this.#at = 0;
+    }
+    this.left -= count;
+    return taken;
+  }
+}
+
+function join(chunks: readonly Uint8Array[]): Uint8Array {
+  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+}

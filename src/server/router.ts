@@ -1,0 +1,188 @@
+/** The routes: method, URL, headers and body in, an answer out. Knows nothing of sockets. */
+
+import type { Body } from "./body.ts";
+import type { Catalog } from "./catalog.ts";
+import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
+import { RequestError } from "./failure.ts";
+import { jsonReply, textReply } from "./http-reply.ts";
+import type { HttpReply } from "./http-reply.ts";
+import { inferReply } from "./infer-reply.ts";
+import { readHttpRequest } from "./infer-request.ts";
+import { isObject, parseJson } from "./json.ts";
+import type { Limits } from "./limits.ts";
+
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface RouterOptions {
+  catalog: Catalog;
+  limits: Limits;
+  version: string;
+  /** Whether requests are still wanted. */
+  isDraining: () => boolean;
+  metrics: () => string;
+}
+
+/** A request, its path split and decoded. */
+interface Call {
+  method: string;
+  headers: Headers;
+  body: Body;
+  signal: AbortSignal;
+}
+
+type Handler = (call: Call) => HttpReply | Promise<HttpReply>;
+
+export class Router {
+  readonly #options: RouterOptions;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Answers one request. Rejects with whatever went wrong, which `errorReply` turns into an answer. */
+  async handle(
+    method: string,
+    url: string,
+    headers: Headers,
+    body: Body,
+    signal: AbortSignal,
+  ): Promise<HttpReply> {
+    const { urlBytes } = this.#options.limits;
+    if (url.length > urlBytes)
+      throw new RequestError(414, `Cannot accept a URL of more than ${urlBytes} bytes`);
+    const path = splitPath(url);
+    const methods = this.#find(path);
+    if (methods === undefined) throw new RequestError(404, `Cannot find ${shownPath(path)}`);
+    const handler = methods[method === "HEAD" ? "GET" : method];
+    if (handler === undefined) {
+      const allow = Object.keys(methods).join(", ");
+      throw new RequestError(405, `Cannot use ${method} here: expected ${allow}`, { allow });
+    }
+    return handler({ method, headers, body, signal });
+  }
+
+  #find(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+    const [root, area, ...rest] = path;
+    if (path.length === 1 && root === "metrics") {
+      const type = "text/plain; version=0.0.4; charset=utf-8";
+      return { GET: () => textReply(this.#options.metrics(), type) };
+    }
+    if (root !== "v2") return undefined;
+    if (area === undefined) return { GET: () => this.#server() };
+    if (area === "health" && rest.length === 1) return this.#health(rest[0]);
+    if (area === "models") return this.#models(rest);
+    return area === "repository" ? this.#repository(rest) : undefined;
+  }
+
+  #server(): HttpReply {
+    return jsonReply({ name: "trtpipe", version: this.#options.version, extensions: EXTENSIONS });
+  }
+
+  #health(what: string): Readonly<Record<string, Handler>> | undefined {
+    if (what === "live") return { GET: () => jsonReply({ live: true }) };
+    if (what !== "ready") return undefined;
+    return {
+      GET: () => {
+        const ready = this.#options.catalog.ready && !this.#options.isDraining();
+        return jsonReply({ ready }, ready ? 200 : 503);
+      },
+    };
+  }
+
+  #models(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+    const { catalog } = this.#options;
+    if (path.length === 1 && path[0] === "stats") {
+      return { GET: () => jsonReply({ model_stats: catalog.models().map(statsOf) }) };
+    }
+    const [name, ...rest] = path;
+    const versioned = rest[0] === "versions" && rest.length >= 2;
+    const version = versioned ? rest[1] : undefined;
+    const [action, ...more] = versioned ? rest.slice(2) : rest;
+    if (name === undefined || more.length > 0) return undefined;
+    switch (action) {
+      case undefined:
+        return { GET: () => jsonReply(metadataOf(catalog.find(name, version), catalog.versions(name))) };
+      case "ready":
+        return { GET: () => this.#modelReady(name, version) };
+      case "config":
+        return { GET: () => jsonReply(configOf(catalog.find(name, version))) };
+      case "stats":
+        return { GET: () => jsonReply({ model_stats: [statsOf(catalog.find(name, version))] }) };
+      case "infer":
+        return { POST: (call) => this.#infer(name, version, call) };
+      default:
+        return undefined;
+    }
+  }
+
+  #modelReady(name: string, version: string | undefined): HttpReply {
+    const ready = this.#options.catalog.isReady(name, version) && !this.#options.isDraining();
+    return jsonReply({ name, ready }, ready ? 200 : 503);
+  }
+
+  async #infer(name: string, version: string | undefined, call: Call): Promise<HttpReply> {
+    const { catalog, limits } = this.#options;
+    const model = catalog.find(name, version);
+    const { body, headers, signal } = call;
+    const length = headers["inference-header-content-length"];
+    const request = readHttpRequest(body.chunks, length === undefined ? undefined : String(length), limits);
+    const drop = (): void => body.drop();
+    const tensors = await model.infer(request, { protocol: "http", signal, drop, headers });
+    return inferReply(model, request, tensors);
+  }
+
+  #repository(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+    const { catalog } = this.#options;
+    if (path.length === 1 && path[0] === "index") return { POST: (call) => this.#index(call) };
+    const [models, name, action] = path;
+    if (models !== "models" || path.length !== 3) return undefined;
+    if (action === "load") {
+      return {
+        POST: async (call) => {
+          this.#checkLoad(call);
+          await catalog.load(name);
+          return jsonReply({});
+        },
+      };
+    }
+    if (action !== "unload") return undefined;
+    return {
+      POST: async () => {
+        await catalog.unload(name);
+        return jsonReply({});
+      },
+    };
+  }
+
+  #index({ body }: Call): HttpReply {
+    const { catalog, limits } = this.#options;
+    const asked = body.bytes === 0 ? {} : parseJson(Buffer.concat(body.chunks), limits);
+    const onlyReady = isObject(asked) && asked.ready === true;
+    return jsonReply(catalog.index().filter(({ state }) => !onlyReady || state === "READY"));
+  }
+
+  /** A client may choose what is loaded, and never how or from where. */
+  #checkLoad({ body }: Call): void {
+    const asked = body.bytes === 0 ? {} : parseJson(Buffer.concat(body.chunks), this.#options.limits);
+    const parameters = isObject(asked) && isObject(asked.parameters) ? Object.keys(asked.parameters) : [];
+    if (parameters.length === 0) return;
+    throw new RequestError(
+      400,
+      `Cannot load with the parameter "${parameters[0].slice(0, 60)}": none is supported`,
+    );
+  }
+}
+
+/** Segments of the path, decoded; each is compared with names, never with files. */
+function splitPath(url: string): string[] {
+  const [path] = url.split("?", 1);
+  try {
+    return path.replace(/\/$/, "").split("/").slice(1).map(decodeURIComponent);
+  } catch {
+    throw new RequestError(400, "Cannot read the URL: it is not percent-encoded UTF-8");
+  }
+}
+
+function shownPath(path: readonly string[]): string {
+  return JSON.stringify(`/${path.join("/")}`.slice(0, 120));
+}

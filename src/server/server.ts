@@ -1,0 +1,121 @@
+/** A server: models behind HTTP, and behind gRPC where its packages are installed. */
+
+import type { Log } from "../index.ts";
+import { Catalog } from "./catalog.ts";
+import { HttpServer } from "./http-server.ts";
+import { Budget, DEFAULT_LIMITS } from "./limits.ts";
+import type { Limits } from "./limits.ts";
+import { Metrics } from "./metrics.ts";
+import { Router } from "./router.ts";
+import type { Source } from "./sources.ts";
+import { findSpans } from "./spans.ts";
+
+export interface ServerOptions {
+  /** What there is to serve, looked at anew whenever somebody asks. */
+  sources: () => readonly Source[];
+  host: string;
+  /** 0 is a free one. */
+  port: number;
+  /** Whether clients may load and unload models. */
+  mayChange: boolean;
+  /** ms that requests have for their end when the server ends. */
+  drainMs: number;
+  limits?: Partial<Limits>;
+  log: Log;
+  /** trtpipe's version. */
+  version: string;
+}
+
+/** Where a server can be reached. */
+export interface Listening {
+  address: string;
+  port: number;
+  /** null: there is no gRPC here. */
+  grpcPort: number | null;
+}
+
+export class InferenceServer {
+  readonly #options: ServerOptions;
+  readonly #catalog: Catalog;
+  readonly #http: HttpServer;
+  readonly #metrics: Metrics;
+  #draining = false;
+  #ending: Promise<boolean> | null = null;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    const { sources, mayChange, log, version } = options;
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const budget = new Budget(limits.bufferedBytes);
+    this.#catalog = new Catalog({ sources, mayChange, log, spans: findSpans() });
+    this.#metrics = new Metrics({
+      catalog: this.#catalog,
+      version,
+      connections: () => this.#http.connections,
+      bufferedBytes: () => budget.used,
+      isReady: () => this.ready,
+    });
+    const router = new Router({
+      catalog: this.#catalog,
+      limits,
+      version,
+      isDraining: () => this.#draining,
+      metrics: () => this.#metrics.text(),
+    });
+    this.#http = new HttpServer({ router, limits, budget, log });
+  }
+
+  get ready(): boolean {
+    return this.#catalog.ready && !this.#draining;
+  }
+
+  /** Listens, and answers that it is not ready yet. Rejects if the address cannot be had. */
+  async listen(): Promise<Listening> {
+    const { host, port } = this.#options;
+    const { address, port: httpPort } = await this.#http.listen(port, host);
+    return { address, port: httpPort, grpcPort: null };
+  }
+
+  /** Loads all models; the server is ready then. Rejects with the first failure. */
+  async load(): Promise<void> {
+    await this.#catalog.loadAll();
+  }
+
+  /** Not ready, then drained, then gone. Resolves with whether every request got its answer in time. */
+  close(): Promise<boolean> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  async #end(): Promise<boolean> {
+    this.#draining = true;
+    const { drainMs, log } = this.#options;
+    const drained = await endsWithin(this.#http.drain(), drainMs);
+    if (!drained) {
+      log("error", `Requests were still running after ${drainMs} ms and are given up`, { drainMs });
+      this.#http.abort();
+      // They are told so, if they read it soon.
+      await endsWithin(this.#http.drain(), ABORT_MS);
+    }
+    this.#http.destroy();
+    const closed = await endsWithin(this.#catalog.close(), CLOSE_MS);
+    this.#metrics.end();
+    return drained && closed;
+  }
+}
+
+const ABORT_MS = 500;
+/** Nothing is left to run but what nobody waits for any more. */
+const CLOSE_MS = 5000;
+
+async function endsWithin(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  try {
+    return await Promise.race([promise.then(() => true as const), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
