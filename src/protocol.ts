@@ -5,6 +5,7 @@
 
 import type { PlainError } from "./errors.ts";
 import type { ChannelBuffers, MemoryShape } from "./memory/layout.ts";
+import type { ImageInput } from "./onnx/image-input.ts";
 
 /** Options of the C library, in its own words. */
 export type EngineOptions = readonly (readonly [string, string])[];
@@ -23,6 +24,8 @@ export interface LoadMessage {
   /** Path of the model, empty when bytes are given or the backend needs none. */
   path: string;
   bytes: Uint8Array | null;
+  /** What is put in front of the model; null: nothing. */
+  image: ImageInput | null;
   candidates: readonly EngineCandidate[];
 }
 

@@ -22,6 +22,11 @@ const KEYS = [
   "warm_up",
   "spin_us",
   "onnxruntime",
+  "mean",
+  "std",
+  "input_layout",
+  "input_dtype",
+  "image_input",
   "device_id",
   "precision",
   "model::cache",
@@ -68,6 +73,7 @@ describe("parseConfig", () => {
         computeCapability: null,
         library: null,
       },
+      image: null,
       workerUrl: null,
     });
     const stderr = vi.spyOn(console, "error").mockReturnValue();
@@ -366,6 +372,62 @@ describe("other keys", () => {
   });
 });
 
+describe("the keys of images", () => {
+  const perChannel = 'numbers, one for each channel: "58.4,57.1,57.4"';
+
+  it("take TorchPipe's texts, lists, and one number", () => {
+    const mean = [123.675, 116.28, 103.53];
+    for (const value of ["123.675,116.28,103.53", " 123.675, 1.1628e2 ,103.53", mean, mean.map(String)])
+      expect(parse({ mean: value }).image).toEqual({
+        input: null,
+        mean,
+        std: null,
+        layout: null,
+        dtype: null,
+      });
+    expect(parse({ mean: 0.5, std: "2", input_layout: "NHWC" }).image).toMatchObject({
+      mean: [0.5],
+      std: [2],
+    });
+    const rest = { input_dtype: "uint8", image_input: "x" };
+    expect(parse({ std: Float32Array.of(1, 2), ...rest }).image).toMatchObject({
+      input: "x",
+      mean: null,
+      std: [1, 2],
+      dtype: "uint8",
+    });
+  });
+
+  it.each([
+    ["mean", "1,,2", perChannel],
+    ["mean", "1;2", perChannel],
+    ["mean", [], perChannel],
+    ["mean", [1, Infinity], perChannel],
+    ["mean", [1, null], perChannel],
+    ["mean", "1e39", perChannel],
+    ["mean", new Uint8Array(3), perChannel],
+    ["mean", Array.from({ length: 5000 }, () => 1), perChannel],
+    ["std", "1,0,1", perChannel.replace("numbers", "numbers above 0")],
+    ["std", [1, -1], perChannel.replace("numbers", "numbers above 0")],
+    ["std", "1e-60", perChannel.replace("numbers", "numbers above 0")],
+    ["input_layout", "nhwc", '"NCHW" or "NHWC"'],
+    ["input_dtype", "int8", '"uint8" or "float32"'],
+    ["image_input", "", "an input's name, not empty and without NUL"],
+    ["image_input", "x", "one of mean, std, input_layout and input_dtype beside it"],
+  ])("%s refuses %j", (field, value, expected) => {
+    expect(refused({ [field]: value })).toMatchObject({ field, expected });
+  });
+
+  it("need an ONNX model, and mean and std the same number of values", () => {
+    expect(refused({ mean: "1,2,3", std: "1,2" })).toMatchObject({ field: "std" });
+    for (const fields of [{ model: "m.engine" }, { backend: "Identity" }])
+      expect(refused({ ...fields, std: 2 })).toMatchObject({
+        field: "std",
+        expected: "an ONNX model, whose graph this key changes",
+      });
+  });
+});
+
 describe("unknown keys", () => {
   it.each([
     ["batching_timout", "batching_timeout"],
@@ -397,7 +459,7 @@ describe("unknown keys", () => {
     const startMs = performance.now();
     const error = refused({ ["k".repeat(5_000_000)]: 1 });
     expect(performance.now() - startMs).toBeLessThan(1000);
-    expect(error.message.length).toBeLessThan(400);
+    expect(error.message.length).toBeLessThan(600);
   });
 });
 

@@ -8,6 +8,8 @@ import type { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
 import { MAX_CHANNELS } from "../native/abi.ts";
 import { nearest } from "../nearest.ts";
+import type { ImageInput } from "../onnx/image-input.ts";
+import { readImage } from "./config-image.ts";
 import { readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import {
@@ -42,6 +44,8 @@ export interface ParsedConfig {
   spinUs: number;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
+  /** What is put in front of the model; null: nothing. */
+  image: ImageInput | null;
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -64,6 +68,11 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   warm_up: true,
   spin_us: true,
   onnxruntime: true,
+  mean: true,
+  std: true,
+  input_layout: true,
+  input_dtype: true,
+  image_input: true,
   device_id: true,
   precision: true,
   "model::cache": true,
@@ -89,6 +98,7 @@ export function parseConfig(config: unknown): ParsedConfig {
   const limit = (field: string, value: unknown): Limit => readLimit(field, value, SLOT_LIMIT);
 
   const backend = read("backend", readBackend, null);
+  const model = readModel(given, backend);
   const instanceNum = integer("instance_num", 1, INSTANCES_MAX, 1);
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
@@ -96,7 +106,7 @@ export function parseConfig(config: unknown): ParsedConfig {
   const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
   return {
     backend,
-    model: readModel(given, backend),
+    model,
     instanceNum,
     batchingTimeoutMs: read("batching_timeout", (f, v) => readNumber(f, v, 0, TIMER_MS_MAX, "ms"), 0),
     max,
@@ -109,6 +119,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
     tensorrt: readTensorrt(read),
+    image: isOnnx(model) ? readImage(read) : refuseKeys(given, IMAGE_KEYS),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
@@ -183,6 +194,20 @@ function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConf
     throw refuse("model", model, "an ONNX model, because OnnxTensor does not run TensorRT's engines");
   }
   return unused ? null : model;
+}
+
+const IMAGE_KEYS = ["mean", "std", "input_layout", "input_dtype", "image_input"] as const;
+
+/** Whether the model has a graph that can be changed. */
+function isOnnx(model: ParsedConfig["model"]): boolean {
+  return model !== null && !(typeof model === "string" && isEngineFile(model));
+}
+
+/** For keys that change an ONNX model's graph, where there is none. */
+function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): null {
+  const key = of.find((one) => given.has(one));
+  if (key === undefined) return null;
+  throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
 }
 
 const MODEL = "the path of an ONNX file, a file URL, or the file's bytes in a Uint8Array";

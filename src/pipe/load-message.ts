@@ -34,6 +34,7 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
     library,
     path: typeof model === "string" ? model : "",
     bytes: model instanceof Uint8Array ? model : null,
+    image: config.image,
     candidates,
   };
 }
