@@ -27,8 +27,11 @@ const KEYS = [
   "input_layout",
   "input_dtype",
   "image_input",
-  "device_id",
   "precision",
+  "precision::fp32",
+  "precision::fp16",
+  "precision::bf16",
+  "device_id",
   "model::cache",
   "max_workspace_size",
   "optimization_level",
@@ -65,7 +68,6 @@ describe("parseConfig", () => {
       onnxruntime: null,
       tensorrt: {
         deviceId: null,
-        precision: null,
         cache: null,
         workspaceMb: null,
         optimizationLevel: null,
@@ -73,6 +75,7 @@ describe("parseConfig", () => {
         computeCapability: null,
         library: null,
       },
+      precision: { precision: null, conversion: null, layers: false },
       image: null,
       workerUrl: null,
     });
@@ -369,6 +372,48 @@ describe("other keys", () => {
       ["spin_us", "100"],
       ["cuda_graph", "0"],
     ]);
+  });
+});
+
+describe("precision", () => {
+  it("is one, for all layers or for those that are named", () => {
+    const half = { dtype: "float16", all: true, half: [], float32: [] };
+    const given = (fields: object): object => parse(fields).precision;
+    expect(given({ precision: "tf32" })).toEqual({ precision: "tf32", conversion: null, layers: false });
+    expect(given({ precision: "fp16" })).toEqual({ precision: "fp16", conversion: half, layers: false });
+    expect(given({ precision: "bf16", "precision::fp32": "a, b*" })).toEqual({
+      precision: "bf16",
+      conversion: { ...half, dtype: "bfloat16", float32: ["a", "b*"] },
+      layers: true,
+    });
+    expect(given({ precision: "tf32", "precision::fp16": ["a,b"] })).toEqual({
+      precision: "tf32",
+      conversion: { ...half, all: false, half: ["a,b"] },
+      layers: true,
+    });
+  });
+
+  it("of named layers is in the graph, and TensorRT is not asked for it", () => {
+    const asked = (fields: object): string | undefined =>
+      new Map(engineOptions(parse(fields), "TensorrtTensor")).get("precision");
+    expect(asked({ precision: "fp16" })).toBe("fp16");
+    expect(asked({ precision: "fp16", "precision::fp32": "a" })).toBeUndefined();
+    expect(asked({ precision: "tf32", "precision::fp16": "a" })).toBe("tf32");
+  });
+
+  it.each([
+    ["precision::fp32", { "precision::fp32": "a" }],
+    ["precision::fp32", { "precision::fp32": "a", precision: "tf32" }],
+    ["precision::fp16", { "precision::fp16": "a", precision: "bf16" }],
+    ["precision::bf16", { "precision::bf16": "a", precision: "fp16" }],
+    ["precision::fp16", { "precision::fp16": "a", "precision::bf16": "b" }],
+    ["precision::fp16", { "precision::fp16": "a,,b" }],
+    ["precision::fp16", { "precision::fp16": [] }],
+    ["precision::fp16", { "precision::fp16": [1] }],
+    ["precision::fp16", { "precision::fp16": 16 }],
+    ["precision::fp16", { "precision::fp16": "a", model: "m.plan" }],
+  ])("refuses %s in %j", (field, fields) => {
+    expect(refused(fields).field).toBe(field);
   });
 });
 

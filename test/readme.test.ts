@@ -54,6 +54,7 @@ function runFile(path: string): Promise<Ended> {
 /** What a block must print, by the heading that it stands under. */
 const printed: Readonly<Record<string, readonly RegExp[]>> = {
   Use: [/^float32 \[1, 1000\] |^10 ONNX Runtime [\d.]+ [\d.]+$/m],
+  Precision: [/^close enough$/m],
   "Inputs and results": [
     /^float32 \[1, 3\] 1, 2, 3\n[^]*^2$|\b11, +22, +33, +44\b[^]*\b10, +40, +90, +160\b/m,
   ],
@@ -204,6 +205,7 @@ describe("tables", () => {
   it.each([
     ["Configuration", "PipeConfig", 5],
     ["Images", "ImageOptions", 0],
+    ["Precision", "PrecisionOptions", 0],
     ["TensorRT", "TensorrtOptions", 3],
   ])("name every key, under %s, with its default", (heading, name, defaults) => {
     const rows = table(readme, heading);

@@ -4,6 +4,8 @@ import { checkModelBytes, checkModelFile } from "../onnx/check.ts";
 import type { CheckedModel } from "../onnx/check.ts";
 import { addImageInput } from "../onnx/image-input.ts";
 import { closeGraph, openGraph } from "../onnx/prepare.ts";
+import { convertPrecision } from "../onnx/precision.ts";
+import type { Conversion } from "../onnx/precision.ts";
 import type { LoadMessage } from "../protocol.ts";
 import { isEngineFile } from "./resolve.ts";
 
@@ -22,11 +24,13 @@ export class ModelSource {
    * The model's bytes; null if the engine is to read the file itself. Throws ModelLoadError or ConfigError
    * where the graph cannot be changed as it was asked for.
    */
-  bytes(): Uint8Array | null {
+  bytes(conversion: Conversion | null): Uint8Array | null {
     const { path, bytes, image } = this.#message;
-    if (image === null || this.#checked === null) return bytes;
+    if (this.#checked === null || (image === null && conversion === null)) return bytes;
     const model = openGraph(this.#checked, bytes);
-    addImageInput(model, image);
+    if (conversion !== null) convertPrecision(model, conversion);
+    // Last, so that pixels are normalised in float32.
+    if (image !== null) addImageInput(model, image);
     return closeGraph(model, path || "bytes");
   }
 }

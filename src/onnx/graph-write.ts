@@ -44,7 +44,7 @@ function writeAttribute({ content, graphs }: Attribute): MessageWriter {
   return to;
 }
 
-/** A node of ONNX's own operators, named after its first output. */
+/** A node of ONNX's own operators, named after its output, which is a name that nothing had. */
 export function makeNode(
   op: string,
   inputs: readonly string[],
@@ -59,8 +59,8 @@ export function makeNode(
   return { name: output, op, domain: "", inputs, outputs: [output], attributes: made, rest: [] };
 }
 
-export function makeCast(input: string, output: string, to: OnnxDtype): Node {
-  return makeNode("Cast", [input], output, { to: onnxDtypes[to].number });
+export function makeCast(input: string, output: string, to: OnnxDtype, name: string = output): Node {
+  return { ...makeNode("Cast", [input], output, { to: onnxDtypes[to].number }), name };
 }
 
 export function makeInitializer(name: string, value: TensorValue): Initializer {
@@ -72,12 +72,12 @@ export function makeValue(name: string, dtype: OnnxDtype, dims: Value["info"]["d
   return { info: { name, kind: "tensor", dtype, dims }, content: valueInfo(name, dtype, dims).toBytes() };
 }
 
-/** Every name of a value that the graph, and the graphs within it, define or use. */
+/** Every name of a value or node that the graph, and the graphs within it, define or use. */
 export function namesIn(graph: Graph, to: Set<string> = new Set()): Set<string> {
   for (const { name } of graph.initializers) to.add(name);
   for (const { info } of [...graph.inputs, ...graph.outputs, ...graph.values]) to.add(info.name);
   for (const node of graph.nodes) {
-    for (const name of [...node.inputs, ...node.outputs]) to.add(name);
+    for (const name of [node.name, ...node.inputs, ...node.outputs]) to.add(name);
     for (const { graphs } of node.attributes) for (const inner of graphs) namesIn(inner.graph, to);
   }
   return to;

@@ -32,7 +32,7 @@ function float16Bits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   // NaN stays one; infinity, and what rounds to 2^16, is infinity.
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude > 0x7f800000) return 0x7e00;
   if (magnitude >= 0x477ff000) return sign | 0x7c00;
   const exponent = magnitude >>> 23;
   if (exponent >= 113) return sign | shifted(magnitude - (112 << 23), 13);
@@ -43,7 +43,7 @@ function float16Bits(bits: number): number {
 
 function bfloat16Bits(bits: number): number {
   const magnitude = bits & 0x7fffffff;
-  if (magnitude > 0x7f800000) return ((bits >>> 16) & 0x8000) | 0x7fc0;
+  if (magnitude > 0x7f800000) return 0x7fc0;
   return ((bits >>> 16) & 0x8000) | shifted(magnitude, 16);
 }
 

@@ -4,7 +4,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Graph, Initializer } from "./graph.ts";
-import { BytesSource, MessageReader, WireError } from "./wire-reader.ts";
+import { BytesSource, MessageReader, WIRE_BYTES, WIRE_FIXED32, WireError } from "./wire-reader.ts";
 import { MessageWriter } from "./wire-writer.ts";
 
 /**
@@ -53,4 +53,30 @@ function withData(content: Uint8Array, data: Uint8Array): Uint8Array {
   while (fields.next()) if (fields.field !== 13 && fields.field !== 14) to.copy(fields.bytes("field"));
   to.raw(9, data);
   return to.toBytes();
+}
+
+/** A float32 tensor's values; null if the TensorProto has others, or not as many as its shape says. */
+export function float32Values(content: Uint8Array): { dims: number[]; values: Float32Array } | null {
+  const dims: number[] = [];
+  const parts: Uint8Array[] = [];
+  const fields = new MessageReader(new BytesSource(content));
+  while (fields.next()) {
+    const { field, wire } = fields;
+    if (field === 1) fields.integers(dims);
+    // raw_data, or float_data: packed, or one field for each value.
+    else if (field === 9 && wire === WIRE_BYTES) parts.push(fields.bytes());
+    else if (field === 4 && (wire === WIRE_BYTES || wire === WIRE_FIXED32)) parts.push(fields.bytes());
+  }
+  const count = dims.reduce((product, dim) => product * dim, 1);
+  const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+  if (bytes !== count * 4) return null;
+  // Copied where it is not aligned as a Float32Array has to be.
+  const values = new Float32Array(count);
+  const to = new Uint8Array(values.buffer);
+  let at = 0;
+  for (const part of parts) {
+    to.set(part, at);
+    at += part.byteLength;
+  }
+  return { dims, values };
 }

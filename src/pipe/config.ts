@@ -10,6 +10,8 @@ import { MAX_CHANNELS } from "../native/abi.ts";
 import { nearest } from "../nearest.ts";
 import type { ImageInput } from "../onnx/image-input.ts";
 import { readImage } from "./config-image.ts";
+import { readPrecision } from "./config-precision.ts";
+import type { PrecisionConfig } from "./config-precision.ts";
 import { readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import {
@@ -44,6 +46,7 @@ export interface ParsedConfig {
   spinUs: number;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
+  precision: PrecisionConfig;
   /** What is put in front of the model; null: nothing. */
   image: ImageInput | null;
   log: Log;
@@ -73,8 +76,11 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   input_layout: true,
   input_dtype: true,
   image_input: true,
-  device_id: true,
   precision: true,
+  "precision::fp32": true,
+  "precision::fp16": true,
+  "precision::bf16": true,
+  device_id: true,
   "model::cache": true,
   max_workspace_size: true,
   optimization_level: true,
@@ -100,6 +106,7 @@ export function parseConfig(config: unknown): ParsedConfig {
   const backend = read("backend", readBackend, null);
   const model = readModel(given, backend);
   const instanceNum = integer("instance_num", 1, INSTANCES_MAX, 1);
+  if (!isOnnx(model)) refuseKeys(given, [...IMAGE_KEYS, ...LAYER_KEYS]);
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
   if (min !== null && max !== null) checkMinMax(min, max);
@@ -119,7 +126,8 @@ export function parseConfig(config: unknown): ParsedConfig {
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
     tensorrt: readTensorrt(read),
-    image: isOnnx(model) ? readImage(read) : refuseKeys(given, IMAGE_KEYS),
+    precision: readPrecision(read),
+    image: readImage(read),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
@@ -197,6 +205,7 @@ function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConf
 }
 
 const IMAGE_KEYS = ["mean", "std", "input_layout", "input_dtype", "image_input"] as const;
+const LAYER_KEYS = ["precision::fp32", "precision::fp16", "precision::bf16"] as const;
 
 /** Whether the model has a graph that can be changed. */
 function isOnnx(model: ParsedConfig["model"]): boolean {
@@ -204,9 +213,9 @@ function isOnnx(model: ParsedConfig["model"]): boolean {
 }
 
 /** For keys that change an ONNX model's graph, where there is none. */
-function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): null {
+function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): void {
   const key = of.find((one) => given.has(one));
-  if (key === undefined) return null;
+  if (key === undefined) return;
   throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
 }
 

@@ -19,16 +19,25 @@ export interface ImageOptions {
   image_input?: string;
 }
 
+/** What layers compute in. For ONNX models; inputs and outputs stay as they are. */
+export interface PrecisionOptions {
+  /**
+   * `"fp32"` is IEEE float32. `"tf32"` may round what is multiplied to 10 bits, which TensorRT does faster.
+   * `"fp16"` and `"bf16"` compute in 16 bits, but for what needs float32's range. Default `"fp32"`.
+   */
+  precision?: "fp32" | "tf32" | "fp16" | "bf16";
+  /** Layers that stay in float32: names of nodes or of their outputs, `*` for any text. */
+  "precision::fp32"?: string | readonly string[];
+  /** Layers that compute in float16 whatever the rules say; alone, no others do. */
+  "precision::fp16"?: string | readonly string[];
+  /** The same for bfloat16. */
+  "precision::bf16"?: string | readonly string[];
+}
+
 /** The keys of `TensorrtTensor`. */
 export interface TensorrtOptions {
   /** The CUDA device, counted from 0. Default 0. */
   device_id?: number | string;
-  /**
-   * `"fp32"` is IEEE float32. `"tf32"` may round what is multiplied to 10 bits, which is faster. `"fp16"` and
-   * `"bf16"` let layers run in 16 bits (TensorRT 10; later versions take the types of the model). Default
-   * `"fp32"`.
-   */
-  precision?: "fp32" | "tf32" | "fp16" | "bf16";
   /**
    * File that keeps the built engine. One that does not fit the model, the options, TensorRT or the device is
    * built anew.

@@ -1,9 +1,9 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
-import type { ImageOptions, TensorrtOptions } from "./options.ts";
+import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
 
-export type { ImageOptions, TensorrtOptions };
+export type { ImageOptions, PrecisionOptions, TensorrtOptions };
 
 /** `text` as a person reads it; `fields` the same as data. */
 export type Log = (
@@ -16,7 +16,7 @@ export type Log = (
  * What `pipe()` takes. The names are TorchPipe's, and every number may also be given as its strings ("2").
  * Unknown keys are a ConfigError.
  */
-export interface PipeConfig extends TensorrtOptions, ImageOptions {
+export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOptions {
   /**
    * The ONNX model: a path, a file URL, or the file's bytes. Or an engine of TensorRT: a path that ends with
    * .trt, .engine or .plan. Not used by `Identity`.
