@@ -14,10 +14,10 @@ typedef struct build {
   void *builder, *network, *parser, *config;
 } build;
 
-static int32_t refuse_precision(const tp_trt *trt, tp_trt_precision precision) {
+int32_t tp_trt_check_precision(const tp_trt *trt, tp_trt_precision precision) {
   if (precision == TP_TRT_FP32 || precision == TP_TRT_TF32 || trt->family == TP_TRT_10) return TP_OK;
   return tp_fail(
-      TP_ERR_UNSUPPORTED,
+      TP_ERR_TYPES,
       "cannot build in %s: %s takes the precision from the model's own types; convert the model to "
       "%s, or use precision fp32 or tf32",
       tp_trt_precision_name(precision), trt->name, precision == TP_TRT_FP16 ? "float16" : "bfloat16");
@@ -141,7 +141,7 @@ int32_t tp_trt_build(const tp_trt *trt, const tp_trt_parser_library *parser, con
                      const void *model, size_t bytes, tp_trt_plan *plan) {
   build b = {.trt = trt, .settings = settings};
   tp_trt_listen();
-  int32_t status = refuse_precision(trt, settings->precision);
+  int32_t status = tp_trt_check_precision(trt, settings->precision);
   if (status == TP_OK) status = start(&b);
   if (status == TP_OK) status = parse(&b, parser, model, bytes);
   if (status == TP_OK) status = configure(&b);

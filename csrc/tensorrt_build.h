@@ -12,11 +12,14 @@ typedef struct tp_trt_plan {
   size_t bytes;
 } tp_trt_plan;
 
+/* Whether a build can be asked for this precision, whatever types the model has. Errors: TYPES. */
+int32_t tp_trt_check_precision(const tp_trt *trt, tp_trt_precision precision);
+
 /*
  * Builds the engine of a model. The device that it is for is the thread's CUDA context; TensorRT for RTX
  * needs none. Takes seconds to minutes, and up to gigabytes of host memory that the process keeps.
- * Errors: LIBRARY, PARSE (the text names every node that TensorRT refused), UNSUPPORTED, ARGUMENT, MEMORY.
- * Any thread, one build per thread.
+ * Errors: TYPES, LIBRARY, PARSE (the text names every node that TensorRT refused), UNSUPPORTED, ARGUMENT,
+ * MEMORY. Any thread, one build per thread.
  */
 int32_t tp_trt_build(const tp_trt *trt, const tp_trt_parser_library *parser, const tp_trt_settings *settings,
                      const void *model, size_t bytes, tp_trt_plan *plan);

@@ -5,6 +5,7 @@
 
 #include "memory.h"
 #include "status.h"
+#include "tensorrt_build.h"
 #include "tensorrt_cache.h"
 #include "tensorrt_host.h"
 
@@ -86,6 +87,9 @@ int32_t tp_trt_load(const tp_options *options, const tp_trt_settings *settings, 
   load l = {options, settings, path, bytes, engine, note};
   const char *cache = tp_options_get(options, "model::cache");
   if (path != NULL && tp_trt_is_engine(path)) return load_engine(&l);
+  /* Before anything is read or started: the answer is to come back with another model. */
+  int32_t status = tp_trt_check_precision(engine->trt, settings->precision);
+  if (status != TP_OK) return status;
   if (cache != NULL && *cache != '\0') return load_through_cache(&l, cache);
   return build(&l, path, bytes, NULL, NULL);
 }

@@ -61,12 +61,35 @@ await main(async (args) => {
     ),
   );
   await check("fp16 is refused, and the error says what to do", () =>
-    refused([`onnx=${resnet}`, `plan=${plan}`, "precision=fp16"], /^-8 .*convert the model to float16/),
+    refused([`onnx=${resnet}`, `plan=${plan}`, "precision=fp16"], /^-17 .*convert the model to float16/),
   );
+  await checkChangedGraphs(check, resnet, work);
   rmSync(work, { recursive: true });
   console.log(`${count.passed} passed, ${count.failed} failed`);
   return count.failed > 0 ? 1 : 0;
 });
+
+/** What pipe() does to a model that is to compute in 16 bits, or that is given images. */
+async function checkChangedGraphs(check, resnet, work) {
+  const plan = join(work, "plan");
+  const efficientnet = join(root, "examples", "data", "efficientnet_lite0.onnx");
+  const magika = join(root, "examples", "data", "magika.onnx");
+  const image = "uint8 NHWC pixels";
+  for (const [what, name, from, bytesMin, bytesMax] of [
+    ["fp16", "ResNet18", resnet, 20e6, 35e6],
+    ["bf16", "ResNet18", resnet, 20e6, 35e6],
+    ["fp16", "EfficientNet", efficientnet, 8e6, 25e6],
+    ["fp16", "magika", magika, 1e6, 6e6],
+    ["image", "ResNet18", resnet, 40e6, 70e6],
+  ]) {
+    await check(`${name} for ${what === "image" ? image : what} by changing its graph`, async () => {
+      const changed = join(work, "changed.onnx");
+      await stepRun(`changing ${name}`, "npx", ["tsx", "test/support/convert.ts", from, changed, what]);
+      const { status, output } = await build([`onnx=${changed}`, `plan=${plan}`, "max=4"]);
+      return status === 0 ? checkPlan(plan, bytesMin, bytesMax) : output;
+    });
+  }
+}
 
 async function getLibraries() {
   if (existsSync(library)) return;
@@ -94,10 +117,10 @@ function build(options) {
 }
 
 /** What is wrong with a plan file; empty: nothing. */
-function checkPlan(plan, bytesMin) {
+function checkPlan(plan, bytesMin, bytesMax = Infinity) {
   const { size, mode } = statSync(plan);
   const magic = readFileSync(plan).subarray(0, 4).toString("latin1");
-  if (size < bytesMin) return `it has ${size} bytes`;
+  if (size < bytesMin || size > bytesMax) return `it has ${size} bytes`;
   if ((mode & 0o777) !== 0o600) return `its mode is ${(mode & 0o777).toString(8)}`;
   return magic === "vtrt" ? "" : `it begins with ${JSON.stringify(magic)}`;
 }

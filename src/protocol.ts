@@ -5,6 +5,8 @@
 
 import type { PlainError } from "./errors.ts";
 import type { ChannelBuffers, MemoryShape } from "./memory/layout.ts";
+import type { ImageInput } from "./onnx/image-input.ts";
+import type { Conversion } from "./onnx/precision.ts";
 
 /** Options of the C library, in its own words. */
 export type EngineOptions = readonly (readonly [string, string])[];
@@ -13,6 +15,11 @@ export type EngineOptions = readonly (readonly [string, string])[];
 export interface EngineCandidate {
   backend: string;
   options: EngineOptions;
+  /**
+   * How the graph is converted: always, or if the engine asks for it, because it takes a model's types as
+   * they are. null: never.
+   */
+  conversion: (Conversion & { when: "always" | "asked" }) | null;
 }
 
 /** First message to the loading instance. */
@@ -23,6 +30,8 @@ export interface LoadMessage {
   /** Path of the model, empty when bytes are given or the backend needs none. */
   path: string;
   bytes: Uint8Array | null;
+  /** What is put in front of the model; null: nothing. */
+  image: ImageInput | null;
   candidates: readonly EngineCandidate[];
 }
 

@@ -22,8 +22,16 @@ const KEYS = [
   "warm_up",
   "spin_us",
   "onnxruntime",
-  "device_id",
+  "mean",
+  "std",
+  "input_layout",
+  "input_dtype",
+  "image_input",
   "precision",
+  "precision::fp32",
+  "precision::fp16",
+  "precision::bf16",
+  "device_id",
   "model::cache",
   "max_workspace_size",
   "optimization_level",
@@ -62,7 +70,6 @@ describe("parseConfig", () => {
       onnxruntime: null,
       tensorrt: {
         deviceId: null,
-        precision: null,
         cache: null,
         workspaceMb: null,
         optimizationLevel: null,
@@ -72,6 +79,8 @@ describe("parseConfig", () => {
         computeCapability: null,
         library: null,
       },
+      precision: { precision: null, conversion: null, layers: false },
+      image: null,
       workerUrl: null,
     });
     const stderr = vi.spyOn(console, "error").mockReturnValue();
@@ -373,6 +382,104 @@ describe("other keys", () => {
       ["spin_us", "100"],
       ["cuda_graph", "0"],
     ]);
+  });
+});
+
+describe("precision", () => {
+  it("is one, for all layers or for those that are named", () => {
+    const half = { dtype: "float16", all: true, half: [], float32: [] };
+    const given = (fields: object): object => parse(fields).precision;
+    expect(given({ precision: "tf32" })).toEqual({ precision: "tf32", conversion: null, layers: false });
+    expect(given({ precision: "fp16" })).toEqual({ precision: "fp16", conversion: half, layers: false });
+    expect(given({ precision: "bf16", "precision::fp32": "a, b*" })).toEqual({
+      precision: "bf16",
+      conversion: { ...half, dtype: "bfloat16", float32: ["a", "b*"] },
+      layers: true,
+    });
+    expect(given({ precision: "tf32", "precision::fp16": ["a,b"] })).toEqual({
+      precision: "tf32",
+      conversion: { ...half, all: false, half: ["a,b"] },
+      layers: true,
+    });
+  });
+
+  it("of named layers is in the graph, and TensorRT is not asked for it", () => {
+    const asked = (fields: object): string | undefined =>
+      new Map(engineOptions(parse(fields), "TensorrtTensor")).get("precision");
+    expect(asked({ precision: "fp16" })).toBe("fp16");
+    expect(asked({ precision: "fp16", "precision::fp32": "a" })).toBeUndefined();
+    expect(asked({ precision: "tf32", "precision::fp16": "a" })).toBe("tf32");
+  });
+
+  it.each([
+    ["precision::fp32", { "precision::fp32": "a" }],
+    ["precision::fp32", { "precision::fp32": "a", precision: "tf32" }],
+    ["precision::fp16", { "precision::fp16": "a", precision: "bf16" }],
+    ["precision::bf16", { "precision::bf16": "a", precision: "fp16" }],
+    ["precision::fp16", { "precision::fp16": "a", "precision::bf16": "b" }],
+    ["precision::fp16", { "precision::fp16": "a,,b" }],
+    ["precision::fp16", { "precision::fp16": [] }],
+    ["precision::fp16", { "precision::fp16": [1] }],
+    ["precision::fp16", { "precision::fp16": 16 }],
+    ["precision::fp16", { "precision::fp16": "a", model: "m.plan" }],
+  ])("refuses %s in %j", (field, fields) => {
+    expect(refused(fields).field).toBe(field);
+  });
+});
+
+describe("the keys of images", () => {
+  const perChannel = 'numbers, one for each channel: "58.4,57.1,57.4"';
+
+  it("take TorchPipe's texts, lists, and one number", () => {
+    const mean = [123.675, 116.28, 103.53];
+    for (const value of ["123.675,116.28,103.53", " 123.675, 1.1628e2 ,103.53", mean, mean.map(String)])
+      expect(parse({ mean: value }).image).toEqual({
+        input: null,
+        mean,
+        std: null,
+        layout: null,
+        dtype: null,
+      });
+    expect(parse({ mean: 0.5, std: "2", input_layout: "NHWC" }).image).toMatchObject({
+      mean: [0.5],
+      std: [2],
+    });
+    const rest = { input_dtype: "uint8", image_input: "x" };
+    expect(parse({ std: Float32Array.of(1, 2), ...rest }).image).toMatchObject({
+      input: "x",
+      mean: null,
+      std: [1, 2],
+      dtype: "uint8",
+    });
+  });
+
+  it.each([
+    ["mean", "1,,2", perChannel],
+    ["mean", "1;2", perChannel],
+    ["mean", [], perChannel],
+    ["mean", [1, Infinity], perChannel],
+    ["mean", [1, null], perChannel],
+    ["mean", "1e39", perChannel],
+    ["mean", new Uint8Array(3), perChannel],
+    ["mean", Array.from({ length: 5000 }, () => 1), perChannel],
+    ["std", "1,0,1", perChannel.replace("numbers", "numbers above 0")],
+    ["std", [1, -1], perChannel.replace("numbers", "numbers above 0")],
+    ["std", "1e-60", perChannel.replace("numbers", "numbers above 0")],
+    ["input_layout", "nhwc", '"NCHW" or "NHWC"'],
+    ["input_dtype", "int8", '"uint8" or "float32"'],
+    ["image_input", "", "an input's name, not empty and without NUL"],
+    ["image_input", "x", "one of mean, std, input_layout and input_dtype beside it"],
+  ])("%s refuses %j", (field, value, expected) => {
+    expect(refused({ [field]: value })).toMatchObject({ field, expected });
+  });
+
+  it("need an ONNX model, and mean and std the same number of values", () => {
+    expect(refused({ mean: "1,2,3", std: "1,2" })).toMatchObject({ field: "std" });
+    for (const fields of [{ model: "m.engine" }, { backend: "Identity" }])
+      expect(refused({ ...fields, std: 2 })).toMatchObject({
+        field: "std",
+        expected: "an ONNX model, whose graph this key changes",
+      });
   });
 });
 

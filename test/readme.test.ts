@@ -54,9 +54,11 @@ function runFile(path: string): Promise<Ended> {
 /** What a block must print, by the heading that it stands under. */
 const printed: Readonly<Record<string, readonly RegExp[]>> = {
   Use: [/^float32 \[1, 1000\] |^10 ONNX Runtime [\d.]+ [\d.]+$/m],
+  Precision: [/^close enough$/m],
   "Inputs and results": [
     /^float32 \[1, 3\] 1, 2, 3\n[^]*^2$|\b11, +22, +33, +44\b[^]*\b10, +40, +90, +160\b/m,
   ],
+  Images: [/\bshape: \[ ?-1, 224, 224, 3 ?\][^]*\nfloat32 \[1, 1000\] /],
   "Giving up, urgency, and a full queue": [/^answered \[ ?1, 3 ?\]\nall answered$/m],
   "Calling from Workers": [/\b1, +2, +3\b/],
   Errors: [/did you mean OnnxTensor\?[^]*a multiple of 3 elements[^]*^true$/m],
@@ -181,10 +183,12 @@ describe("commands", () => {
 
 /** Members of an interface and the number that their comment gives as the default, from the source. */
 function configKeys(name: string): Map<string, string | undefined> {
-  const path = join(root, "src", "pipe", "types.ts");
-  const file = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
+  const text = ["types.ts", "options.ts"].map((file) =>
+    readFileSync(join(root, "src", "pipe", file), "utf8"),
+  );
+  const source = ts.createSourceFile("types.ts", text.join("\n"), ts.ScriptTarget.Latest, true);
   const keys = new Map<string, string | undefined>();
-  for (const node of file.statements) {
+  for (const node of source.statements) {
     if (!ts.isInterfaceDeclaration(node) || node.name.text !== name) continue;
     for (const member of node.members) {
       const comment = ts
@@ -200,6 +204,8 @@ function configKeys(name: string): Map<string, string | undefined> {
 describe("tables", () => {
   it.each([
     ["Configuration", "PipeConfig", 5],
+    ["Images", "ImageOptions", 0],
+    ["Precision", "PrecisionOptions", 0],
     ["TensorRT", "TensorrtOptions", 3],
   ])("name every key, under %s, with its default", (heading, name, defaults) => {
     const rows = table(readme, heading);

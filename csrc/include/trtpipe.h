@@ -57,6 +57,7 @@ extern "C" {
 #define TP_ERR_INTERNAL (-14)    /* our own fault */
 #define TP_ERR_LOST (-15) /* the child process that ran this batch is lost; the instance may be used again */
 #define TP_ERR_DEAD (-16) /* its child processes keep dying: the instance is of no use any more */
+#define TP_ERR_TYPES (-17) /* this TensorRT computes in the model's own types: convert the model, ask again */
 
 /* ---- Element types: ONNX's TensorProto.DataType numbers ------------------------------------------------ */
 
@@ -165,7 +166,8 @@ int32_t tp_describe(char *text, uint32_t cap);
  *     device_id      the CUDA device (TensorrtTensor, as all that follow; default 0)
  *     max, min       rows that the engine is built for ("4"), or full shapes of every input
  *                    ("4x3x640x640,4x16"); default 1
- *     precision      fp32 | tf32 | fp16 | bf16 (the latter two with TensorRT 10 only; default fp32)
+ *     precision      fp32 | tf32 | fp16 | bf16 (default fp32). TensorRT 11 and RTX answer TP_ERR_TYPES to
+ *                    the latter two: they take the types that the model has
  *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit
  *     max_workspace_size   MB of device memory that layers may use while they run (default 1024)
  *     optimization_level   0..5 (default 3)

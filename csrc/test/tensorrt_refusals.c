@@ -40,7 +40,7 @@ static void options(void) {
   CHECK_FAILS(TP_ERR_ARGUMENT, "expected a path or the model's bytes, got both",
               open_negation("path=x.onnx"));
   if (family() == 10) CHECK_EQUAL(TP_OK, open_negation("precision=fp16"));
-  else CHECK_FAILS(TP_ERR_UNSUPPORTED, "convert the model to bfloat16", open_negation("precision=bf16"));
+  else CHECK_FAILS(TP_ERR_TYPES, "convert the model to bfloat16", open_negation("precision=bf16"));
   check_nothing_left();
 }
 

@@ -4,23 +4,20 @@
 
 import { ModelLoadError } from "../errors.ts";
 import type { LoadStage } from "../errors.ts";
-import { TP_ERR_LIBRARY, TP_ERR_OPEN, TP_ERR_UNSUPPORTED } from "../native/abi.ts";
+import { TP_ERR_LIBRARY, TP_ERR_OPEN, TP_ERR_TYPES, TP_ERR_UNSUPPORTED } from "../native/abi.ts";
 import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
-import { checkModelBytes, checkModelFile } from "../onnx/check.ts";
-import type { EngineCandidate, LoadedMessage, LoadMessage } from "../protocol.ts";
-import { isEngineFile } from "./resolve.ts";
+import type { EngineCandidate, EngineOptions, LoadedMessage, LoadMessage } from "../protocol.ts";
+import { ModelSource } from "./model-source.ts";
 
 export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
-  // An engine is TensorRT's to judge.
-  if (message.path !== "" && !isEngineFile(message.path)) checkModelFile(message.path);
-  else if (message.bytes !== null) checkModelBytes(message.bytes);
+  const source = new ModelSource(message);
   const name = message.path || "bytes";
   const reasons: string[] = [];
   for (const candidate of message.candidates) {
     const last = candidate === message.candidates.at(-1);
     try {
-      const model = native.openModel(candidate.options, message.bytes ?? undefined);
+      const model = open(native, candidate, source);
       const description = native.describeModel(model);
       const reason = reasons.join("; ");
       return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
@@ -33,6 +30,20 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
     }
   }
   throw new ModelLoadError(name, "library", `Cannot load ${name}: no backend was given`);
+}
+
+function open(native: Native, candidate: EngineCandidate, source: ModelSource): number {
+  const { options, conversion } = candidate;
+  const openWith = (given: EngineOptions, bytes: Uint8Array | null): number =>
+    native.openModel(bytes === null ? given : given.filter(([key]) => key !== "path"), bytes ?? undefined);
+  if (conversion?.when !== "asked") return openWith(options, source.bytes(conversion));
+  try {
+    return openWith(options, source.bytes(null));
+  } catch (error) {
+    if (!(error instanceof NativeError && error.status === TP_ERR_TYPES)) throw error;
+    const others = options.filter(([key]) => key !== "precision");
+    return openWith(others, source.bytes(conversion));
+  }
 }
 
 function loadError(name: string, candidate: EngineCandidate, error: NativeError): ModelLoadError {

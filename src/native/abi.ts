@@ -110,6 +110,7 @@ export const TP_ERR_INTERRUPTED = -13;
 export const TP_ERR_INTERNAL = -14;
 export const TP_ERR_LOST = -15;
 export const TP_ERR_DEAD = -16;
+export const TP_ERR_TYPES = -17;
 
 // Element types: ONNX's numbers.
 export const TP_F32 = 1;

@@ -78,21 +78,25 @@ export class GraphBuilder {
     return name;
   }
 
-  /** The model. Ends the builder: it must not be used after. */
-  toBytes(): Uint8Array<ArrayBuffer> {
+  /** The graph alone, as the attribute of a node. Ends the builder: it must not be used after. */
+  toGraph(): MessageWriter {
     const graph = new MessageWriter();
     for (const node of this.#nodes) graph.message(1, node);
     graph.text(2, this.#name);
     for (const initializer of this.#initializers) graph.message(5, initializer);
     for (const input of this.#inputs) graph.message(11, input);
     for (const output of this.#outputs) graph.message(12, output);
+    return graph;
+  }
 
+  /** The model. Ends the builder: it must not be used after. */
+  toBytes(): Uint8Array<ArrayBuffer> {
     const model = new MessageWriter();
     const { irVersion, producer, producerVersion, opset } = this.#options;
     model.integer(1, irVersion);
     model.text(2, producer);
     if (producerVersion) model.text(3, producerVersion);
-    model.message(7, graph);
+    model.message(7, this.toGraph());
     model.message(8, opsetImport("", opset));
     for (const domain of this.#domains) if (domain) model.message(8, opsetImport(domain, 1));
     return model.toBytes();

@@ -15,7 +15,9 @@ export type AttributeValue =
   | readonly number[]
   | { float: number }
   | { floats: readonly number[] }
-  | { tensor: TensorValue };
+  | { tensor: TensorValue }
+  /** A graph within the graph. */
+  | { graph: { toGraph(): MessageWriter } };
 
 /**
  * A constant: `data` is `dims` elements of `dtype` in row-major order, little-endian; not copied before
@@ -41,6 +43,7 @@ const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
 const ATTRIBUTE_STRING = 3;
 const ATTRIBUTE_TENSOR = 4;
+const ATTRIBUTE_GRAPH = 5;
 const ATTRIBUTE_FLOATS = 6;
 const ATTRIBUTE_INTS = 7;
 
@@ -126,6 +129,10 @@ function attributeValue(to: MessageWriter, value: AttributeValue): number {
   if ("tensor" in value) {
     to.message(5, tensorProto("", value.tensor));
     return ATTRIBUTE_TENSOR;
+  }
+  if ("graph" in value) {
+    to.message(6, value.graph.toGraph());
+    return ATTRIBUTE_GRAPH;
   }
   if ("floats" in value) {
     for (const float of value.floats) to.float(7, float);

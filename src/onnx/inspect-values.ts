@@ -60,8 +60,8 @@ function readDim(dim: MessageReader): number | string {
   return value;
 }
 
-/** Reads a TensorProto: its name, and where its bytes lie if that is another file. */
-export function readTensor(message: MessageReader): { name: string; external: ExternalTensor | null } {
+/** Reads a TensorProto: name, DataType and shape, and where its bytes lie if that is another file. */
+export function readTensor(message: MessageReader): TensorHead {
   const dims: number[] = [];
   const entries = new Map<string, string>();
   let [name, dtype, external] = ["", 0, false];
@@ -73,11 +73,20 @@ export function readTensor(message: MessageReader): { name: string; external: Ex
     else if (field === 13 && wire === WIRE_BYTES) addEntry(message.message(), entries);
     else if (field === 14 && wire === WIRE_VARINT) external = message.value === 1;
   }
-  if (!external) return { name, external: null };
+  if (!external) return { name, dtype, dims, external: null };
   const location = entries.get("location") ?? "";
   const offset = entries.get("offset") ?? "0";
   const length = entries.get("length") ?? null;
-  return { name, external: { name, location, offset, length, bytes: rawBytes(dtype, dims) } };
+  const bytes = rawBytes(dtype, dims);
+  return { name, dtype, dims, external: { name, location, offset, length, bytes } };
+}
+
+export interface TensorHead {
+  name: string;
+  /** TensorProto.DataType. */
+  dtype: number;
+  dims: readonly number[];
+  external: ExternalTensor | null;
 }
 
 /** A later entry of the same key wins, as in the engines. */

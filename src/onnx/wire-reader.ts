@@ -101,7 +101,8 @@ export class MessageReader {
   wire = 0;
   /** WIRE_VARINT: the value as a signed 64-bit integer; exact within 2^53. */
   value = 0;
-  /** Where the value lies in the source, from `start` to before `end`. */
+  /** Where the value lies in the source, from `start` to before `end`; the field itself begins at `from`. */
+  from = 0;
   start = 0;
   end = 0;
 
@@ -114,6 +115,7 @@ export class MessageReader {
   /** Steps to the next field; false at the end of the message. Throws WireError. */
   next(): boolean {
     if (this.#at === this.#end) return false;
+    this.from = this.#at;
     const key = this.#varint();
     this.wire = key & 7;
     this.field = Math.floor(key / 8);
@@ -165,6 +167,12 @@ export class MessageReader {
   /** The field's value as a message of its own. */
   message(): MessageReader {
     return new MessageReader(this.#source, this.start, this.end);
+  }
+
+  /** The field's value as bytes, or all of the field with its number; valid as long as `view` says. */
+  bytes(what: "value" | "field" = "value"): Uint8Array {
+    const from = what === "value" ? this.start : this.from;
+    return this.#source.view(from, this.end - from);
   }
 
   /** The field's value as UTF-8 text; a text of more than 1 MiB is a WireError. */

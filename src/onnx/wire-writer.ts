@@ -43,6 +43,11 @@ export class MessageWriter {
   raw(field: number, value: Uint8Array): void {
     this.#varint(field * 8 + 2);
     this.#varint(value.byteLength);
+    this.copy(value);
+  }
+
+  /** Fields that are encoded already, as they are. `value` must not change before `toBytes`. */
+  copy(value: Uint8Array): void {
     if (value.byteLength < referenceBytes) {
       for (const byte of value) this.#small.push(byte);
     } else {

@@ -3,13 +3,11 @@
 import { readChoice, readInteger, readText, refuse } from "./config-values.ts";
 import type { TensorrtOptions } from "./types.ts";
 
-const PRECISIONS = ["fp32", "tf32", "fp16", "bf16"] as const;
 const CAPABILITIES = ["any", "current"] as const;
 
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
   deviceId: number | null;
-  precision: (typeof PRECISIONS)[number] | null;
   cache: string | null;
   workspaceMb: number | null;
   optimizationLevel: number | null;
@@ -31,7 +29,6 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     read(key, (field, value) => readText(field, value, "a path"), null);
   return {
     deviceId: integer("device_id", 0, 63),
-    precision: read("precision", (field, value) => readChoice(field, value, PRECISIONS), null),
     cache: path("model::cache"),
     workspaceMb: integer("max_workspace_size", 1, 1_048_576),
     optimizationLevel: integer("optimization_level", 0, 5),

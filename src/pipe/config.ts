@@ -8,6 +8,10 @@ import type { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
 import { MAX_CHANNELS } from "../native/abi.ts";
 import { nearest } from "../nearest.ts";
+import type { ImageInput } from "../onnx/image-input.ts";
+import { readImage } from "./config-image.ts";
+import { readPrecision } from "./config-precision.ts";
+import type { PrecisionConfig } from "./config-precision.ts";
 import { readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import {
@@ -42,6 +46,9 @@ export interface ParsedConfig {
   spinUs: number;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
+  precision: PrecisionConfig;
+  /** What is put in front of the model; null: nothing. */
+  image: ImageInput | null;
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -64,8 +71,16 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   warm_up: true,
   spin_us: true,
   onnxruntime: true,
-  device_id: true,
+  mean: true,
+  std: true,
+  input_layout: true,
+  input_dtype: true,
+  image_input: true,
   precision: true,
+  "precision::fp32": true,
+  "precision::fp16": true,
+  "precision::bf16": true,
+  device_id: true,
   "model::cache": true,
   max_workspace_size: true,
   optimization_level: true,
@@ -101,14 +116,16 @@ export function parseConfig(config: unknown): ParsedConfig {
   const limit = (field: string, value: unknown): Limit => readLimit(field, value, SLOT_LIMIT);
 
   const backend = read("backend", readBackend, null);
+  const model = readModel(given, backend);
   const instanceNum = integer("instance_num", 1, INSTANCES_MAX, 1);
+  if (!isOnnx(model)) refuseKeys(given, [...IMAGE_KEYS, ...LAYER_KEYS]);
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
   if (min !== null && max !== null) checkMinMax(min, max);
   const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
   return {
     backend,
-    model: readModel(given, backend),
+    model,
     instanceNum,
     batchingTimeoutMs: read("batching_timeout", (f, v) => readNumber(f, v, 0, TIMER_MS_MAX, "ms"), 0),
     max,
@@ -118,6 +135,8 @@ export function parseConfig(config: unknown): ParsedConfig {
     ...readLoading(read, { intraOpThreads: share, session: "shared", warmUp: 1, onnxruntime: null }),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     tensorrt: readTensorrt(read),
+    precision: readPrecision(read),
+    image: readImage(read),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
@@ -206,6 +225,21 @@ export function readModel(given: Snapshot, backend: ResolvedBackend | null): Par
     throw refuse("model", model, "an ONNX model, because OnnxTensor does not run TensorRT's engines");
   }
   return unused ? null : model;
+}
+
+const IMAGE_KEYS = ["mean", "std", "input_layout", "input_dtype", "image_input"] as const;
+const LAYER_KEYS = ["precision::fp32", "precision::fp16", "precision::bf16"] as const;
+
+/** Whether the model has a graph that can be changed. */
+function isOnnx(model: ParsedConfig["model"]): boolean {
+  return model !== null && !(typeof model === "string" && isEngineFile(model));
+}
+
+/** For keys that change an ONNX model's graph, where there is none. */
+function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): void {
+  const key = of.find((one) => given.has(one));
+  if (key === undefined) return;
+  throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
 }
 
 const MODEL = "the path of an ONNX file, a file URL, or the file's bytes in a Uint8Array";

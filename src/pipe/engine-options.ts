@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
 import { environment } from "../native/locate.ts";
-import type { EngineOptions } from "../protocol.ts";
+import type { EngineCandidate, EngineOptions } from "../protocol.ts";
 import type { ParsedConfig } from "./config.ts";
 import { parseDims, readInteger, refuse } from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
@@ -24,13 +24,14 @@ export function engineOptions(config: ParsedConfig, backend: BackendName): Engin
 }
 
 /** What is not given has the C library's default. */
-function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string, string][] {
+function tensorrtOptions(config: ParsedConfig): [string, string][] {
+  const { tensorrt, min, max, spinUs } = config;
   const given: [string, string | number | null][] = [
     ["min", min && limitText(min)],
     ["max", max && limitText(max)],
     ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUs)],
     ["device_id", tensorrt.deviceId],
-    ["precision", tensorrt.precision],
+    ["precision", enginePrecision(config)],
     ["model::cache", tensorrt.cache],
     ["max_workspace_size", tensorrt.workspaceMb],
     ["optimization_level", tensorrt.optimizationLevel],
@@ -39,6 +40,21 @@ function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string,
     ["compute_capability", tensorrt.computeCapability],
   ];
   return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));
+}
+
+/** What TensorRT is asked for; where layers are named, the graph says it, and the rest is float32. */
+function enginePrecision({ precision: { precision, layers } }: ParsedConfig): string | null {
+  return layers && precision !== "tf32" ? null : precision;
+}
+
+/**
+ * How the graph is converted for a backend. TensorRT 10 does it itself unless layers are named; ONNX Runtime
+ * never does.
+ */
+export function graphConversion(config: ParsedConfig, backend: BackendName): EngineCandidate["conversion"] {
+  const { conversion, layers } = config.precision;
+  if (conversion === null) return null;
+  return { ...conversion, when: backend === "TensorrtTensor" && !layers ? "asked" : "always" };
 }
 
 function limitText({ rows, shapes }: Limit): string {

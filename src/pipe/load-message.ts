@@ -3,12 +3,13 @@
 import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { ConfigError } from "../errors.ts";
 import { environment } from "../native/locate.ts";
 import type { EngineCandidate, LoadMessage } from "../protocol.ts";
 import { isEngineFile } from "../backends/resolve.ts";
 import type { BackendName } from "../backends/resolve.ts";
 import type { ParsedConfig } from "./config.ts";
-import { engineOptions, processOptions } from "./engine-options.ts";
+import { engineOptions, graphConversion, processOptions } from "./engine-options.ts";
 
 /** In order of preference, when the configuration names none. */
 const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
@@ -20,22 +21,32 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   const { model, backend } = config;
   const engine = typeof model === "string" && isEngineFile(model);
   const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
-  const names = backend === null ? preferred : [backend.name];
+  const names = (backend === null ? preferred : [backend.name]).filter((name) => canCompute(config, name));
   const libraries = names.includes("OnnxTensor") ? onnxruntimes(config.onnxruntime) : [];
   const candidates = names.map((name): EngineCandidate => {
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
     if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
     if (name === "TensorrtTensor") options.push(...tensorrtPaths(config.tensorrt.library));
-    if (backend === null || backend.process === null) return { backend: name, options };
-    return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
+    const conversion = engine ? null : graphConversion(config, name);
+    if (backend === null || backend.process === null) return { backend: name, options, conversion };
+    return { backend: `Process[${name}]`, options: processOptions(backend.process, options), conversion };
   });
   return {
     kind: "load",
     library,
     path: typeof model === "string" ? model : "",
     bytes: model instanceof Uint8Array ? model : null,
+    image: config.image,
     candidates,
   };
+}
+
+/** Whether a backend has the precision; that one that is named has not is a ConfigError. */
+function canCompute({ backend, precision }: ParsedConfig, name: BackendName): boolean {
+  if (name !== "OnnxTensor" || precision.conversion?.dtype !== "bfloat16") return true;
+  if (backend === null) return false;
+  const expected = "fp32, tf32 or fp16, because ONNX Runtime's CPU kernels have no bfloat16";
+  throw new ConfigError("precision", "bf16", expected);
 }
 
 /**

@@ -6,11 +6,21 @@ import type { ParsedConfig, Snapshot } from "./config.ts";
 import { readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import { refuse } from "./config-values.ts";
-import type { PipeConfig, TensorrtOptions } from "./types.ts";
+import { readPrecision } from "./config-precision.ts";
+import type { PipeConfig, PrecisionOptions, TensorrtOptions } from "./types.ts";
+
+type PrecisionKey = keyof PrecisionOptions;
 
 /** Keys of the configuration that say what a model is loaded from, and how. */
 export type ReloadKey =
-  "model" | "backend" | "intra_op_threads" | "session" | "warm_up" | "onnxruntime" | keyof TensorrtOptions;
+  | "model"
+  | "backend"
+  | "intra_op_threads"
+  | "session"
+  | "warm_up"
+  | "onnxruntime"
+  | PrecisionKey
+  | keyof TensorrtOptions;
 
 /** What is not given stays as it is, the model too: its file is then read again. */
 export interface ReloadOptions extends Pick<PipeConfig, ReloadKey> {
@@ -21,6 +31,14 @@ export interface ReloadOptions extends Pick<PipeConfig, ReloadKey> {
   signal?: AbortSignal;
 }
 
+/** They go together: what is not given of them is as if none were, once one is. */
+const precisionKeys: Readonly<Record<PrecisionKey, true>> = {
+  precision: true,
+  "precision::fp32": true,
+  "precision::fp16": true,
+  "precision::bf16": true,
+};
+
 /** All keys; the compiler compares. */
 const known: Readonly<Record<ReloadKey, true>> = {
   model: true,
@@ -30,7 +48,7 @@ const known: Readonly<Record<ReloadKey, true>> = {
   warm_up: true,
   onnxruntime: true,
   device_id: true,
-  precision: true,
+  ...precisionKeys,
   "model::cache": true,
   max_workspace_size: true,
   optimization_level: true,
@@ -82,6 +100,9 @@ export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedC
     ...readLoading(read, current),
     backend,
     model: readModel(given, backend),
+    precision: Object.keys(precisionKeys).some((key) => changes.has(key as PrecisionKey))
+      ? readPrecision(read)
+      : current.precision,
     tensorrt: changedTensorrt(current.tensorrt, readTensorrt(read)),
   };
 }

@@ -1,7 +1,10 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
+import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { ReloadOptions } from "./reload-options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
+
+export type { ImageOptions, PrecisionOptions, TensorrtOptions };
 
 /** `text` as a person reads it; `fields` the same as data. */
 export type Log = (
@@ -10,48 +13,11 @@ export type Log = (
   fields: Record<string, unknown>,
 ) => void;
 
-/** The keys of `TensorrtTensor`. */
-export interface TensorrtOptions {
-  /** The CUDA device, counted from 0. Default 0. */
-  device_id?: number | string;
-  /**
-   * `"fp32"` is IEEE float32. `"tf32"` may round what is multiplied to 10 bits, which is faster. `"fp16"` and
-   * `"bf16"` let layers run in 16 bits (TensorRT 10; later versions take the types of the model). Default
-   * `"fp32"`.
-   */
-  precision?: "fp32" | "tf32" | "fp16" | "bf16";
-  /**
-   * File that keeps the built engine. One that does not fit the model, the options, TensorRT or the device is
-   * built anew.
-   */
-  "model::cache"?: string;
-  /** MB of device memory that layers may use while they run. Default 1024. */
-  max_workspace_size?: number | string;
-  /** How long TensorRT looks for the fastest kernels: 0..5. Default 3. */
-  optimization_level?: number | string;
-  /** Launch each batch as one CUDA graph, where sizes are known and the engine allows it. Default false. */
-  cuda_graph?: boolean | 0 | 1 | "0" | "1";
-  /**
-   * Bytes of each caller's slots that are pinned, so that the device copies them by itself: whole slots, from
-   * the first on. Rows beyond take one more copy. 0..4 294 967 295, 0: none. Default 67108864, 64 MiB.
-   */
-  pinned_bytes?: number | string;
-  /**
-   * Longest busy wait in microseconds for the device before an instance's thread sleeps: 0..10 000. Default:
-   * as `spin_us`.
-   */
-  device_spin_us?: number | string;
-  /** TensorRT for RTX: an engine for `"any"` device it knows, or for the `"current"` one. Default `"any"`. */
-  compute_capability?: "any" | "current";
-  /** Path of libnvinfer or libtensorrt_rtx. Default: `TRTPIPE_TENSORRT`, the loader's path. */
-  tensorrt?: string;
-}
-
 /**
  * What `pipe()` takes. The names are TorchPipe's, and every number may also be given as its strings ("2").
  * Unknown keys are a ConfigError.
  */
-export interface PipeConfig extends TensorrtOptions {
+export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOptions {
   /**
    * The ONNX model: a path, a file URL, or the file's bytes. Or an engine of TensorRT: a path that ends with
    * .trt, .engine or .plan. Not used by `Identity`.

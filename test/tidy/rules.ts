@@ -7,7 +7,7 @@
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "errors.ts": [],
   "nearest.ts": [],
-  "protocol.ts": ["errors.ts", "memory"],
+  "protocol.ts": ["errors.ts", "memory", "types:onnx"],
   memory: ["errors.ts"],
   native: ["errors.ts"],
   onnx: ["errors.ts"],
