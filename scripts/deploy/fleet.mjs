@@ -128,7 +128,7 @@ export class Clients {
     while (!this.#stopped) {
       try {
         const answer = await this.#send(id);
-        if (answer.equals(expected)) this.#answered += 1;
+        if (isNear(answer, expected)) this.#answered += 1;
         else this.#failures.push("wrong answer");
       } catch (error) {
         this.#failures.push(error.message);
@@ -153,9 +153,16 @@ export class Clients {
     const path = "/v2/models/magika/infer";
     const { status, body, headers: got } = await ask(this.#port, "POST", path, headers, [head, tensor]);
     if (status !== 200) throw new Error(`HTTP ${status}: ${body.toString().slice(0, 200)}`);
-    // Without the JSON part, which may tell an id.
-    return body.subarray(Number(got["inference-header-content-length"]));
+    const outputs = body.subarray(Number(got["inference-header-content-length"]));
+    return Array.from({ length: outputs.length / 4 }, (_, i) => outputs.readFloatLE(4 * i));
   }
+}
+
+/** Sums are added up in another order in a batch of another size. */
+function isNear(answer, expected) {
+  return (
+    answer.length === expected.length && answer.every((value, i) => Math.abs(value - expected[i]) < 1e-4)
+  );
 }
 
 const agent = new Agent({ keepAlive: true });
