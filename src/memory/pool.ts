@@ -150,6 +150,11 @@ export class Pool {
     }
   }
 
+  /** Owner: wakes whoever the line was given to; the one that gave it may have died before it came to that. */
+  tellTurn(instance: number): void {
+    atomics.notify(this.words, this.#turn(instance));
+  }
+
   /** Whether the line was given to the thread with this ticket. */
   isGiven(instance: number, ticket: number): boolean {
     return atomics.load(this.words, this.#turn(instance)) === ((ticket << 2) | Turn.given);

@@ -60,6 +60,7 @@ export class Succession<T extends Successor> {
     const heir = this.#heirs.get(instance);
     if (heir === undefined || !this.#pool().isGiven(instance, heir.ticket)) return null;
     this.#heirs.delete(instance);
+    this.#pool().tellTurn(instance);
     if (this.#heirs.size === 0) this.#done?.();
     return heir;
   }

@@ -3,7 +3,7 @@
  * the holder of the baton alone.
  */
 
-import { CHANNELS_MAX, INSTANCES_MAX, SLOTS_MAX } from "./plan.ts";
+import { CHANNELS_MAX, INSTANCES_MAX, SLOTS_MAX, THREADS } from "./plan.ts";
 
 export const ROWS_MAX = 4096;
 const WATCHES_MAX = 256;
@@ -12,7 +12,7 @@ const WATCHES_MAX = 256;
 export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5 } as const;
 
 /** What an instance thread tells the owner's thread, in this order. */
-export const Report = { ready: 1, closed: 2, exited: 4 } as const;
+export const Report = { prepared: 1, ready: 2, closed: 4, exited: 8 } as const;
 
 /** States of a watch on a thread. */
 export const Watch = { ended: -2, dead: -1, unused: 0 } as const;
@@ -22,20 +22,28 @@ export class Books {
   readonly state: Uint8Array;
   readonly verdict: Int32Array;
   readonly shape: Int32Array;
+  /** By row: the model that was served for sure when it was published; an older one must not answer. */
+  readonly needs: Int32Array;
   /** By channel and slot: the row that was published there last. */
   readonly slotRow: Int32Array;
   /** By channel: the thread that has it, -1 none. */
   readonly holder: Int32Array;
-  /** By instance: whether its thread runs, how the batch that it takes or runs looks. */
-  readonly alive: Int32Array;
+  /** By instance: the thread that has its line, 0 none yet, and the one that is to have it next. */
+  readonly tenant: Int32Array;
+  readonly heir: Int32Array;
+  /** By instance: how the batch that it takes or runs looks. */
   readonly batchRows: Int32Array;
   readonly batchShape: Int32Array;
   readonly batchReasons: Int32Array;
   /** By instance: whether it has a batch, from the first row that it takes until it says that it is idle. */
   readonly busy: Int32Array;
-  /** By instance: whether it is to start, and what it has to tell. */
+  /** By thread: whether an instance runs on it, whether it is to start one, and what that has to tell. */
+  readonly alive: Int32Array;
   readonly command: Int32Array;
   readonly outbox: Int32Array;
+  /** By thread: its ticket for the line, 0 if it has the line from the start, and the model that it runs. */
+  readonly ticket: Int32Array;
+  readonly model: Int32Array;
   /** By handle: the thread plus one, or a state of Watch. */
   readonly watches: Int32Array;
   readonly #counts: Int32Array;
@@ -50,15 +58,20 @@ export class Books {
     };
     this.verdict = words(ROWS_MAX);
     this.shape = words(ROWS_MAX);
+    this.needs = words(ROWS_MAX);
     this.slotRow = words(CHANNELS_MAX * SLOTS_MAX);
     this.holder = words(CHANNELS_MAX);
-    this.alive = words(INSTANCES_MAX);
+    this.tenant = words(INSTANCES_MAX);
+    this.heir = words(INSTANCES_MAX);
     this.batchRows = words(INSTANCES_MAX);
     this.batchShape = words(INSTANCES_MAX);
     this.batchReasons = words(INSTANCES_MAX);
     this.busy = words(INSTANCES_MAX);
-    this.command = words(INSTANCES_MAX);
-    this.outbox = words(INSTANCES_MAX);
+    this.alive = words(THREADS);
+    this.command = words(THREADS);
+    this.outbox = words(THREADS);
+    this.ticket = words(THREADS);
+    this.model = words(THREADS);
     this.watches = words(WATCHES_MAX);
     this.#counts = words(16);
     this.state = new Uint8Array(buffer, at, ROWS_MAX);
@@ -66,7 +79,7 @@ export class Books {
   }
 
   static makeBuffer(): SharedArrayBuffer {
-    return new SharedArrayBuffer(ROWS_MAX * 13 + CHANNELS_MAX * SLOTS_MAX * 4 + 4096);
+    return new SharedArrayBuffer(ROWS_MAX * 17 + CHANNELS_MAX * SLOTS_MAX * 4 + 4096);
   }
 
   clear(): void {
@@ -138,6 +151,20 @@ export class Books {
 
   set callersLeft(callers: number) {
     this.#counts[7] = callers;
+  }
+
+  /** The model that all instances run for sure: reloads are counted from 1. */
+  get served(): number {
+    return this.#counts[10];
+  }
+
+  set served(model: number) {
+    this.#counts[10] = model;
+  }
+
+  /** Whether the thread that has an instance's line lives. */
+  lives(instance: number): boolean {
+    return this.alive[this.tenant[instance]] !== 0;
   }
 
   /** Whether a living thread has the channel. */

@@ -21,7 +21,7 @@ export interface Mutant {
 const REDIRECTED: Readonly<Record<string, readonly string[]>> = {
   "src/memory/park.ts": ["node:timers"],
   "src/pipe/give-up.ts": ["node:timers"],
-  "src/scheduler/supervise.ts": ["node:worker_threads"],
+  "src/scheduler/thread.ts": ["node:worker_threads"],
   "src/pipe/attach.ts": ["node:worker_threads", "../native/load.ts"],
 };
 

@@ -89,7 +89,7 @@ export class CallerThread {
   #shared(): SharedPipe {
     const { plan, buffers, pool } = this.#stage;
     return {
-      trtpipe: 1,
+      trtpipe: 2,
       pid: process.pid,
       library: "",
       pool: pool.buffer,

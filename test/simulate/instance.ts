@@ -9,13 +9,15 @@ import type { RunOutcome } from "../../src/scheduler/instance.ts";
 import type { Batch } from "../../src/scheduler/queue.ts";
 import { Report, Row } from "./books.ts";
 import type { Books } from "./books.ts";
-import { SLOTS_MAX } from "./plan.ts";
+import { SLOTS_MAX, lineOf } from "./plan.ts";
 import type { Stage } from "./stage.ts";
 import { Stopped } from "./world.ts";
 import type { World } from "./world.ts";
 
 const EXEC_FAILED = 5;
 const DEVICE_LOST = 9;
+/** Longest time until a model is loaded. */
+const LOAD_MS = 5;
 /** In a row's second word. */
 export const POISON = 1;
 
@@ -28,24 +30,25 @@ export class Instance {
   #counted: Int32Array;
   #reasons = 0;
 
-  constructor(world: World, stage: Stage, books: Books, me: number) {
+  constructor(world: World, stage: Stage, books: Books) {
     this.#world = world;
     this.#stage = stage;
     this.#books = books;
-    this.#me = me;
+    this.#me = lineOf(stage.plan, world.me);
     this.#counted = this.#counters();
   }
 
   /** Starts when the supervisor says so, until the pipe is closed. */
   play(): void {
     const { command, alive } = this.#books;
+    const { me } = this.#world;
     for (;;) {
-      while (command[this.#me] === 0) {
+      while (command[me] === 0) {
         if (this.#books.closed) return;
         this.#world.awaitMail();
       }
-      command[this.#me] = 0;
-      alive[this.#me] = 1;
+      command[me] = 0;
+      alive[me] = 1;
       this.#world.mortal = true;
       try {
         this.#live();
@@ -54,7 +57,7 @@ export class Instance {
         this.#world.revive();
       }
       this.#world.mortal = false;
-      alive[this.#me] = 0;
+      alive[me] = 0;
       this.#tell(Report.exited);
     }
   }
@@ -63,6 +66,12 @@ export class Instance {
   #live(): void {
     const { plan, pool, channels } = this.#stage;
     const { shape, batchingTimeoutMs, spinUs } = plan;
+    const ticket = this.#books.ticket[this.#world.me];
+    if (ticket !== 0) {
+      this.#world.sleep(this.#world.random.fraction() * LOAD_MS);
+      this.#tell(Report.prepared);
+      if (!pool.awaitTurn(this.#me, ticket)) return this.#tell(Report.closed);
+    }
     this.#counted = this.#counters();
     this.#reasons = 0;
     this.#books.batchRows[this.#me] = 0;
@@ -77,12 +86,13 @@ export class Instance {
       nowMs: () => this.#world.clockMs,
       execute: this.#execute,
     });
-    this.#checkReason();
+    // Once the line is given away, the counters are another's.
+    if (this.#books.tenant[this.#me] === this.#world.me) this.#checkReason();
     this.#tell(Report.closed);
   }
 
   #tell(report: number): void {
-    this.#books.outbox[this.#me] |= report;
+    this.#books.outbox[this.#world.me] |= report;
     this.#world.threads.mail(0);
   }
 
@@ -140,6 +150,8 @@ export class Instance {
       generationOf(word) === generations[row] &&
       this.#books.state[name] === Row.taken;
     if (!isMine) this.#world.fail(`instance ${this.#me} runs row ${name}, which is not its own`);
+    const [model, needed] = [this.#books.model[this.#world.me], this.#books.needs[name]];
+    if (model < needed) this.#world.fail(`row ${name} came after model ${needed} and runs on model ${model}`);
     const input = this.#stage.inputs[channels[row]];
     if (input[this.#stage.inputAt(slots[row])] !== name) {
       this.#world.fail(`the bytes of row ${name} changed while instance ${this.#me} ran it`);

@@ -6,6 +6,12 @@
 import type { Mutant } from "./build.ts";
 import { CALLER_MUTANTS } from "./mutants-caller.ts";
 import { MEMORY_MUTANTS } from "./mutants-memory.ts";
+import { RELOAD_MUTANTS } from "./mutants-reload.ts";
 import { SCHEDULER_MUTANTS } from "./mutants-scheduler.ts";
 
-export const MUTANTS: readonly Mutant[] = [...MEMORY_MUTANTS, ...SCHEDULER_MUTANTS, ...CALLER_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...MEMORY_MUTANTS,
+  ...SCHEDULER_MUTANTS,
+  ...CALLER_MUTANTS,
+  ...RELOAD_MUTANTS,
+];

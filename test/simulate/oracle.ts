@@ -5,9 +5,10 @@
 
 import { InstanceWord } from "../../src/memory/layout.ts";
 import type { ChannelLayout } from "../../src/memory/layout.ts";
-import { Gate, State } from "../../src/memory/pool.ts";
+import { Gate, State, Turn } from "../../src/memory/pool.ts";
 import { Watch } from "./books.ts";
 import type { Books } from "./books.ts";
+import { lineOf } from "./plan.ts";
 import type { Rows } from "./rows.ts";
 import type { Stage } from "./stage.ts";
 import type { World } from "./world.ts";
@@ -21,8 +22,8 @@ export class Oracle {
   readonly #books: Books;
   readonly #rows: Rows;
   readonly #names: WordNames;
-  /** The instance that this thread is, -1 if it calls. */
-  readonly #instance: number;
+  /** The instance whose line this thread may have, -1 if it calls or owns. */
+  readonly #line: number;
 
   constructor(world: World, stage: Stage, books: Books, rows: Rows, names: WordNames) {
     this.#world = world;
@@ -30,15 +31,19 @@ export class Oracle {
     this.#books = books;
     this.#rows = rows;
     this.#names = names;
-    const { instances } = stage.plan.shape;
-    this.#instance = world.me > 0 && world.me <= instances ? world.me - 1 : -1;
+    this.#line = lineOf(stage.plan, world.me);
+  }
+
+  /** The instance that this thread is now: it has to have the line. */
+  get #instance(): number {
+    return this.#line !== -1 && this.#books.tenant[this.#line] === this.#world.me ? this.#line : -1;
   }
 
   get role(): string {
     if (this.#world.me === OWNER_THREAD) return "owner";
-    return this.#instance === -1
-      ? `caller${this.#world.me - this.#stage.plan.shape.instances}`
-      : `instance${this.#instance}`;
+    const { instances } = this.#stage.plan.shape;
+    if (this.#line === -1) return `caller${this.#world.me - instances}`;
+    return `instance${this.#line}${this.#world.me > instances ? "'" : ""}`;
   }
 
   write(buffer: number, index: number, before: number, after: number): void {
@@ -65,21 +70,50 @@ export class Oracle {
     const instance = Math.floor(line / InstanceWord.words);
     if (line < 0 || instance >= this.#stage.plan.shape.instances) return null;
     if (line % InstanceWord.words === InstanceWord.wake) return grows(before, after);
+    if (line % InstanceWord.words === InstanceWord.turn) return this.#turn(instance, before, after);
     if (instance !== this.#instance && this.#world.me !== OWNER_THREAD)
       return "a state is its instance's own";
     if (after === State.idle || after === State.dead) this.#books.busy[instance] = 0;
     return null;
   }
 
+  /** A line changes hands. */
+  #turn(instance: number, before: number, after: number): string | null {
+    const isOwner = this.#world.me === OWNER_THREAD;
+    const [was, is] = [before & 3, after & 3];
+    if (is === Turn.waiting) {
+      if (!isOwner || after >>> 2 <= before >>> 2) return "only the owner announces, with tickets that grow";
+      return was === Turn.asked ? "somebody else is to have the line" : null;
+    }
+    if (after >>> 2 !== before >>> 2) return "the ticket is another";
+    if (is === Turn.asked) return isOwner && was === Turn.waiting ? null : "only the owner asks, and once";
+    if (is === Turn.calledOff) {
+      return isOwner && was !== Turn.given ? null : "only the owner calls off, unless the line is given";
+    }
+    if (was !== Turn.asked) return "nobody asked for the line";
+    if (this.#instance !== instance && (!isOwner || this.#books.lives(instance)))
+      return "it is another's line";
+    return this.#give(instance);
+  }
+
+  /** What it had as the instance, the one that gives must not have any more. */
+  #give(instance: number): string | null {
+    const { tenant, heir, busy } = this.#books;
+    const { pool } = this.#stage;
+    if (pool.words[pool.layout.lead] === instance + 1) return "it still leads";
+    if (busy[instance] !== 0 || this.#rows.hasTaken(instance)) return "it has rows that are not answered";
+    tenant[instance] = heir[instance];
+    return null;
+  }
+
   #lead(before: number, after: number): string | null {
-    const { alive } = this.#books;
     if (after !== 0) {
       if (before !== 0) return "somebody leads already";
       return after === this.#instance + 1 ? null : "the lead is taken for oneself alone";
     }
     if (before === 0) return this.#instance === -1 ? null : "this instance does not lead";
     if (before === this.#instance + 1) return null;
-    const isFreed = this.#world.me === OWNER_THREAD && alive[before - 1] === 0;
+    const isFreed = this.#world.me === OWNER_THREAD && !this.#books.lives(before - 1);
     return isFreed ? null : "only the leader gives the lead up, or the supervisor when it is dead";
   }
 

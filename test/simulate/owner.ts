@@ -12,11 +12,18 @@ import { Report, Watch } from "./books.ts";
 import type { Books } from "./books.ts";
 import { Client } from "./client.ts";
 import type { Loop } from "./loop.ts";
-import { loadNative, workerOf } from "./runtime.ts";
+import { lineOf, threadCount } from "./plan.ts";
+import { endWorker, endWorkers, loadNative, workerOf } from "./runtime.ts";
+import type { Start } from "./runtime.ts";
 import { makeSpec } from "./stage.ts";
 import type { Stage } from "./stage.ts";
 import { Word } from "./world-layout.ts";
 import type { World } from "./world.ts";
+
+const LEAVE = { kind: "leave" };
+const BETWEEN_RELOADS_MS = 10;
+/** What a reload may fail with: a thread of its died, or it was given up. */
+const FAILURES = /ended while it was starting|thread ended|given up/;
 
 interface Said {
   kind: string;
@@ -31,14 +38,21 @@ export class Owner {
   #caller: Caller | null = null;
   #callersDone: (() => void) | null = null;
   #asked: (() => void) | null = null;
+  /** The model that whoever starts now runs. */
+  #model = 0;
+  /** The pipe is closing, or cannot go on. */
+  #over = false;
+  #onOver = (): void => {};
+  readonly #whenOver = new Promise<void>((resolve) => (this.#onOver = resolve));
 
   constructor(world: World, loop: Loop, stage: Stage, books: Books) {
     this.#world = world;
     this.#loop = loop;
     this.#stage = stage;
     this.#books = books;
+    endWorkers();
     this.#supervisor = new Supervisor<Said>(new URL("file:///worker.js"), {
-      startMessage: (instance) => instance,
+      startMessage: () => this.#start(0, this.#model),
       errorOf: () => null,
       onReport: () => {},
       onEnd: () => {},
@@ -51,7 +65,9 @@ export class Owner {
     const { plan, pool, channels } = this.#stage;
     this.#loop.onMail = () => this.#readMail();
     const { instances } = plan.shape;
-    await Promise.all(Array.from({ length: instances }, (_, i) => this.#supervisor.spawn(i, i)));
+    await Promise.all(
+      Array.from({ length: instances }, (_, i) => this.#supervisor.spawn(i, this.#start(0, 0))),
+    );
     const channel = channels[0];
     channel.claim();
     const caller = new Caller({
@@ -74,7 +90,10 @@ export class Owner {
       room: (rows) => caller.room(rows),
       sync: null,
     });
-    await Promise.race([this.#untilDone(calls), this.#untilAsked()]);
+    const reloads = this.#reloads();
+    // Now and then a reload goes on when the pipe is closed.
+    const done = this.#world.random.oneIn(3) ? calls : Promise.all([calls, reloads]);
+    await Promise.race([this.#untilDone(done), this.#untilAsked()]);
     await this.#close();
     await calls;
     client.checkEnd(caller.counts, caller.freeSlots);
@@ -88,7 +107,48 @@ export class Owner {
     for (let k = 0; k < plan.callers.length; k++) this.#world.threads.mail(1 + plan.shape.instances + k);
   }
 
-  async #untilDone(calls: Promise<void>): Promise<void> {
+  #start(ticket: number, model: number): Start {
+    return { ticket, model };
+  }
+
+  async #reloads(): Promise<void> {
+    const { plan } = this.#stage;
+    for (let model = 1; model <= plan.reloads && !this.#over; model++) {
+      await this.#loop.sleep(this.#world.random.fraction() * BETWEEN_RELOADS_MS);
+      await this.#reload(model);
+    }
+  }
+
+  /** As Reloader. */
+  async #reload(model: number): Promise<void> {
+    const { plan } = this.#stage;
+    const ticket = await Promise.race([this.#supervisor.beginSuccession(), this.#whenOver]);
+    if (typeof ticket !== "number" || this.#over) return;
+    const start = this.#start(ticket, model);
+    let over: Promise<void>;
+    try {
+      const { instances } = plan.shape;
+      const prepared = Array.from({ length: instances }, (_, i) => this.#supervisor.spawnHeir(i, start));
+      await Promise.race([Promise.all(prepared), this.#patience()]);
+      over = this.#supervisor.succeed();
+    } catch (error) {
+      if (!(error instanceof Error) || !FAILURES.test(error.message)) throw error;
+      return this.#supervisor.callOff(LEAVE);
+    }
+    this.#model = model;
+    await Promise.race([over, this.#whenOver]);
+    if (!this.#over) this.#books.served = model;
+  }
+
+  /** When a reload is given up although nothing is wrong with it. */
+  async #patience(): Promise<void> {
+    const { random, plan } = this.#world;
+    if (random.oneIn(plan.reloadFailsOneIn)) await this.#loop.sleep(random.fraction() * 5);
+    else await this.#whenOver;
+    throw new Error("given up");
+  }
+
+  async #untilDone(calls: Promise<unknown>): Promise<void> {
     await calls;
     await new Promise<void>((resolve) => {
       this.#callersDone = resolve;
@@ -112,6 +172,7 @@ export class Owner {
   async #close(): Promise<void> {
     const { pool, channels } = this.#stage;
     this.#caller?.refuse(() => new PipeClosedError());
+    this.#endReloads();
     if (pool.gate === Gate.open) pool.setGate(Gate.draining);
     await this.#supervisor.join();
     await this.#caller?.whenIdle();
@@ -121,8 +182,16 @@ export class Owner {
     for (const channel of channels) channel.ringCaller();
   }
 
+  /** As Reloader.end. */
+  #endReloads(): void {
+    this.#over = true;
+    this.#onOver();
+    this.#supervisor.callOff(LEAVE);
+  }
+
   /** As Owner.#giveUp. */
   #giveUp(reason: string): void {
+    this.#endReloads();
     this.#caller?.abandon(() => new PipeClosedError(`Cannot use the pipe any more: ${reason}`));
     for (const channel of this.#stage.channels) channel.ringCaller();
   }
@@ -130,16 +199,23 @@ export class Owner {
   #letGo(): void {
     this.#books.watches[this.#books.ownerWatch] = Watch.ended;
     this.#books.closed = true;
-    for (let i = 0; i < this.#stage.plan.shape.instances; i++) this.#world.threads.mail(1 + i);
+    for (const thread of this.#instanceThreads) this.#world.threads.mail(thread);
+  }
+
+  get #instanceThreads(): number[] {
+    const { plan } = this.#stage;
+    return Array.from({ length: threadCount(plan) }, (_, t) => t).filter((t) => lineOf(plan, t) !== -1);
   }
 
   /** What the instance threads have told, as their Workers' events. */
   #readMail(): void {
     const { outbox } = this.#books;
-    for (let i = 0; i < this.#stage.plan.shape.instances; i++) {
-      const told = outbox[i];
-      outbox[i] = 0;
-      const worker = workerOf(i);
+    for (const thread of this.#instanceThreads) {
+      const told = outbox[thread];
+      outbox[thread] = 0;
+      const worker = workerOf(thread);
+      if (told & Report.exited) endWorker(thread);
+      if (told & Report.prepared) worker?.emit("message", { kind: "prepared" });
       if (told & Report.ready) worker?.emit("message", { kind: "ready" });
       if (told & Report.closed) worker?.emit("message", { kind: "closed" });
       if (told & Report.exited) worker?.emit("exit", told & Report.closed ? 0 : 1);

@@ -9,8 +9,11 @@ import { Random } from "./random.ts";
 export const INSTANCES_MAX = 3;
 export const CALLERS_MAX = 3;
 export const CHANNELS_MAX: number = CALLERS_MAX + 1;
-/** Thread 0 owns the pipe, then come the instances, then the callers. */
-export const THREADS: number = 1 + INSTANCES_MAX + CALLERS_MAX;
+/**
+ * Thread 0 owns the pipe, then come the instances, then the callers, then threads that take instances' lines
+ * over. Of an instance's two threads either may have its line.
+ */
+export const THREADS: number = 1 + INSTANCES_MAX + CALLERS_MAX + INSTANCES_MAX;
 export const SLOTS_MAX = 40;
 /** Elements of the shortest row; each further shape has one more. */
 export const ROW_ELEMENTS = 4;
@@ -58,6 +61,9 @@ export interface Plan {
   /** Longest timeout of a request, and longest time until it is aborted. */
   patienceMs: number;
   priorities: boolean;
+  /** How often all instances change over to another model, and one in so many is given up half way. */
+  reloads: number;
+  reloadFailsOneIn: number;
   /** How far the clock goes with each access. */
   stepMs: number;
   /** The clock shows multiples of this alone. */
@@ -101,7 +107,26 @@ export function makePlan(seed: number): Plan {
     counterStart: random.pick([0, 0x7fffffff - 2, -3, -1]),
     generationStart: random.pick([0, 0x7ffe, 0xfffe]),
     faults,
+    reloads: random.pick([0, 0, 1, 3]),
+    reloadFailsOneIn: random.pick([0, 3]),
   };
+}
+
+/** How many threads take part. */
+export function threadCount({ shape, callers, reloads }: Plan): number {
+  return 1 + shape.instances + callers.length + (reloads > 0 ? shape.instances : 0);
+}
+
+/** The two threads that may have an instance's line. */
+export function threadsOf({ shape, callers }: Plan, line: number): readonly [number, number] {
+  return [1 + line, 1 + shape.instances + callers.length + line];
+}
+
+/** The instance whose line a thread may have; -1 for owner and callers. */
+export function lineOf({ shape, callers }: Plan, thread: number): number {
+  const later = thread - 1 - shape.instances - callers.length;
+  if (later >= 0) return later;
+  return thread >= 1 && thread <= shape.instances ? thread - 1 : -1;
 }
 
 function makeShape(

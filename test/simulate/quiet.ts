@@ -3,13 +3,14 @@
  * where lost wake-ups and deadlocks show, although a timeout would end them later.
  */
 
-import { Gate } from "../../src/memory/pool.ts";
+import { InstanceWord } from "../../src/memory/layout.ts";
+import { Gate, Turn } from "../../src/memory/pool.ts";
 import { Phase, phaseOf } from "../../src/memory/slot.ts";
 import { Row } from "./books.ts";
 import type { Books } from "./books.ts";
 import type { Rows } from "./rows.ts";
 import type { Stage } from "./stage.ts";
-import { WordNames } from "./words.ts";
+import { POOL, WordNames } from "./words.ts";
 import { Status } from "./threads.ts";
 import type { World } from "./world.ts";
 
@@ -32,7 +33,7 @@ export class Quiet {
 
   readonly check = (): void => {
     // A pipe that gave up leaves everything as it is.
-    const wrong = this.#books.hopeless ? null : (this.#callers() ?? this.#instances());
+    const wrong = this.#books.hopeless ? null : (this.#callers() ?? this.#turns() ?? this.#instances());
     if (wrong !== null) this.#world.fail(`everybody waits: ${wrong}`);
   };
 
@@ -51,6 +52,22 @@ export class Quiet {
           return `the caller of channel ${index}, although slot ${slot} is answered`;
         }
       }
+    }
+    return null;
+  }
+
+  /** A line that is asked for is given, and whoever was given it takes it. */
+  #turns(): string | null {
+    const { pool, plan } = this.#stage;
+    const { tenant, busy } = this.#books;
+    for (let i = 0; i < plan.shape.instances; i++) {
+      if (!this.#books.lives(i)) continue;
+      const at = pool.layout.instances + i * InstanceWord.words + InstanceWord.turn;
+      const turn = pool.words[at] & 3;
+      if (turn === Turn.asked && busy[i] === 0) return `instance ${i} keeps the line that it is asked for`;
+      const sleeps = this.#world.threads.statusOf(tenant[i]) === Status.waiting;
+      if (sleeps && this.#world.threads.keyOf(tenant[i]) === WordNames.key(POOL, at))
+        return `the next thread of instance ${i}, although it has the line`;
     }
     return null;
   }
@@ -92,9 +109,8 @@ export class Quiet {
 
   /** Instances that could run something. */
   #idle(running: number): number {
-    const { alive } = this.#books;
     let living = 0;
-    for (let i = 0; i < this.#stage.plan.shape.instances; i++) living += alive[i];
+    for (let i = 0; i < this.#stage.plan.shape.instances; i++) if (this.#books.lives(i)) living++;
     return living - running;
   }
 

@@ -70,6 +70,14 @@ export class Rows {
     return null;
   }
 
+  /** Whether an instance has rows that it did not answer. */
+  hasTaken(instance: number): boolean {
+    return this.#stage.channels.some(({ control, layout, shape }) => {
+      const words = control.subarray(layout.word, layout.word + shape.slots);
+      return words.some((word) => phaseOf(word) === Phase.taken && ownerOf(word) === instance);
+    });
+  }
+
   allFree(channel: number): boolean {
     const { control, layout, shape } = this.#stage.channels[channel];
     for (let slot = 0; slot < shape.slots; slot++)
@@ -92,11 +100,12 @@ export class Rows {
   }
 
   #publish(channel: number, slot: number): string | null {
-    const { state, slotRow, rows } = this.#books;
+    const { state, slotRow, rows, needs, served } = this.#books;
     const row = this.#stage.inputs[channel][this.#stage.inputAt(slot)];
     if (row < 1 || row > rows) return `its bytes say row ${row}, which does not exist`;
     if (state[row] !== Row.unborn) return `row ${row} was published before`;
     state[row] = Row.queued;
+    needs[row] = served;
     slotRow[channel * SLOTS_MAX + slot] = row;
     return null;
   }
@@ -120,7 +129,7 @@ export class Rows {
     const row = this.rowAt(channel, slot);
     const outcome = outcomeOf(after);
     if (instance === -1) {
-      if (this.#world.me !== 0 || this.#books.alive[owner] !== 0) return "the instance lives";
+      if (this.#world.me !== 0 || this.#books.lives(owner)) return "the instance lives";
       if (outcome !== Outcome.instanceLost) return `outcome ${outcome} of a dead instance`;
     } else {
       if (owner !== instance) return "it is another instance's";

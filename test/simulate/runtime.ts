@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import { Watch } from "./books.ts";
 import { here } from "./here.ts";
 import type { LoopTimer } from "./loop.ts";
+import { threadsOf } from "./plan.ts";
 
 // ---- node:timers
 
@@ -27,27 +28,58 @@ export function clearTimeout(timer: LoopTimer | undefined): void {
 
 export const isMainThread = false;
 
-/** By instance: the thread that the supervisor knows now. */
-const workers = new Map<number, Worker>();
-
-export function workerOf(instance: number): Worker | undefined {
-  return workers.get(instance);
+/** What a thread is started with; one that was started reads no further messages. */
+export interface Start {
+  ticket: number;
+  model: number;
 }
 
-/** An instance thread, started by its first message. */
+/** By simulated thread: the Worker that the supervisor has on it now. */
+const workers = new Map<number, Worker>();
+
+export function workerOf(thread: number): Worker | undefined {
+  return workers.get(thread);
+}
+
+/** What it had to tell is told. */
+export function endWorker(thread: number): void {
+  workers.delete(thread);
+}
+
+/** A new pipe begins, with no threads. */
+export function endWorkers(): void {
+  workers.clear();
+}
+
+/** An instance thread, started by its first message, on whichever of the instance's two threads is free. */
 export class Worker extends EventEmitter {
   readonly #instance: number;
+  readonly #thread: number;
+  #isStarted = false;
 
   constructor(_url: URL, options: { name: string }) {
     super();
+    const { world } = here();
     this.#instance = Number(options.name.replace(/\D+/g, ""));
-    workers.set(this.#instance, this);
+    const free = threadsOf(world.plan, this.#instance).find((thread) => !workers.has(thread));
+    if (free === undefined) throw new Error(`instance ${this.#instance} gets a third thread`);
+    this.#thread = free;
+    workers.set(free, this);
   }
 
-  postMessage(_message: unknown): void {
+  postMessage(message: unknown): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    const { ticket, model } = message as Start;
     const { world, books } = here();
-    books.command[this.#instance] = 1;
-    world.threads.mail(1 + this.#instance);
+    // A thread that died while it had the line has it no more when it begins anew.
+    if (books.tenant[this.#instance] === this.#thread) books.tenant[this.#instance] = 0;
+    if (ticket === 0) books.tenant[this.#instance] = this.#thread;
+    else books.heir[this.#instance] = this.#thread;
+    books.ticket[this.#thread] = ticket;
+    books.model[this.#thread] = model;
+    books.command[this.#thread] = 1;
+    world.threads.mail(this.#thread);
   }
 
   ref(): void {}

@@ -10,7 +10,7 @@ import { Instance } from "./instance.ts";
 import { Loop } from "./loop.ts";
 import { Oracle } from "./oracle.ts";
 import { Owner } from "./owner.ts";
-import { makePlan } from "./plan.ts";
+import { lineOf, makePlan, threadCount } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { Quiet } from "./quiet.ts";
 import { Rows } from "./rows.ts";
@@ -55,10 +55,9 @@ function prepare(plan: Plan): Stage {
 async function play(stage: Stage): Promise<void> {
   const { plan } = stage;
   const loop = newLoop();
-  const { instances } = plan.shape;
   if (world.me === 0) return loop.run(() => new Owner(world, loop, stage, books).play());
-  if (world.me <= instances) return new Instance(world, stage, books, world.me - 1).play();
-  const kind = plan.callers[world.me - 1 - instances];
+  if (lineOf(plan, world.me) !== -1) return new Instance(world, stage, books).play();
+  const kind = plan.callers[world.me - 1 - plan.shape.instances];
   return new CallerThread(world, stage, books, newLoop).play(kind);
 }
 
@@ -70,7 +69,7 @@ function begin(seed: number): void {
     return world.release();
   }
   const plan = makePlan(seed);
-  const threads = Array.from({ length: 1 + plan.shape.instances + plan.callers.length }, (_, t) => t);
+  const threads = Array.from({ length: threadCount(plan) }, (_, t) => t);
   new Stage(data.stage, plan).clear();
   books.clear();
   books.callersLeft = plan.callers.length;

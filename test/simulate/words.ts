@@ -5,6 +5,8 @@ import { generationOf, outcomeOf, ownerOf, phaseOf } from "../../src/memory/slot
 import type { Stage } from "./stage.ts";
 
 export const POOL = 0;
+/** As in InstanceWord. */
+const FIELDS = ["state", "wake", "turn"];
 const PHASES = ["Free", "Queued", "Taken", "Done"];
 
 export class WordNames {
@@ -50,7 +52,7 @@ export class WordNames {
     const line = index - layout.instances;
     const instance = Math.floor(line / InstanceWord.words);
     if (line < 0 || instance >= shape.instances) return `word[${index}]`;
-    const field = line % InstanceWord.words === InstanceWord.state ? "state" : "wake";
+    const field = FIELDS[line % InstanceWord.words];
     return `${field}[${instance}]`;
   }
 

@@ -4,7 +4,7 @@
  * in one shared block, which only the holder of the baton touches.
  */
 
-import { THREADS } from "./plan.ts";
+import { THREADS, lineOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Notes } from "./notes.ts";
@@ -226,7 +226,7 @@ export class World {
   #maybeDie(): void {
     const { words, random, plan } = this;
     if (!this.mortal || words[Word.faulty] === 0 || !random.oneIn(plan.faults.deathOneIn)) return;
-    const left = this.me <= plan.shape.instances ? Word.instanceDeaths : Word.callerDeaths;
+    const left = lineOf(plan, this.me) === -1 ? Word.callerDeaths : Word.instanceDeaths;
     if (words[left] <= 0) return;
     words[left]--;
     this.#die();

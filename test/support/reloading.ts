@@ -18,9 +18,9 @@ export function factorModel(
   return graph.toBytes();
 }
 
-/** The factor of the model that answers now. */
-export async function factorOf(models: Pipe): Promise<number> {
-  const { result } = await within(models({ data: Float32Array.of(1, 2, 3, 4) }), "a call");
+/** The factor of the model that answers now, which takes items of `item` elements. */
+export async function factorOf(models: Pipe, item = 4): Promise<number> {
+  const { result } = await within(models({ data: new Float32Array(item).fill(1) }), "a call");
   return (result as Tensor<"float32">).data[0];
 }
 
