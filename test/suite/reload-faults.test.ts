@@ -71,8 +71,9 @@ describe("an instance that dies during a reload", () => {
         const victim = kill(models, death);
         const others = Array.from({ length: 5 }, () => factorOf(models, 1));
         for (const answer of await Promise.all(others)) expect([factor - 1, factor]).toContain(answer);
-        if (death === "leading") expect(await within(victim, "the victim")).toBeNull();
-        else expect(await within(victim, "the victim")).toBeInstanceOf(InstanceLostError);
+        // Who dies while it leads has no batch yet, and its rows go to another.
+        const expected = death === "leading" ? null : (expect.any(InstanceLostError) as unknown);
+        expect(await within(victim, "the victim")).toEqual(expected);
         await within(reload, "reload()", 30_000);
         for (let i = 0; i < 2 * n; i++) expect(await factorOf(models, 1)).toBe(factor);
       }
