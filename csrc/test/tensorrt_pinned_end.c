@@ -6,7 +6,7 @@
 
 #include "trt_fixture.h"
 
-enum { COLUMNS = 8192, ITEM = COLUMNS * 4, ROUNDS = 40 };
+enum { COLUMNS = 8192, ITEM = COLUMNS * 4, ROUNDS = 100 };
 
 static _Atomic uint32_t target;
 static atomic_int stop;
