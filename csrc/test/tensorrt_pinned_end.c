@@ -1,4 +1,4 @@
-/* Nothing is pinned any more when tp_instance_destroy returns, whoever else uses the handle at that moment. */
+/* Nothing is pinned any more when tp_instance_destroy returns, whoever else uses the handle just then. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <pthread.h>
 #include <stdatomic.h>
