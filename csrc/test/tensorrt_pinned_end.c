@@ -1,4 +1,4 @@
-/* Nothing is pinned any more when tp_instance_destroy returns, whoever else uses the handle at that moment. */
+/* Nothing is pinned any more when tp_instance_destroy returns, whoever else uses the handle just then. */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -6,7 +6,7 @@
 
 #include "trt_fixture.h"
 
-enum { COLUMNS = 8192, ITEM = COLUMNS * 4, ROUNDS = 40 };
+enum { COLUMNS = 8192, ITEM = COLUMNS * 4, ROUNDS = 100 };
 
 static _Atomic uint32_t target;
 static atomic_int stop;
