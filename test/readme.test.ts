@@ -61,6 +61,7 @@ const printed: Readonly<Record<string, readonly RegExp[]>> = {
   Images: [/\bshape: \[ ?-1, 224, 224, 3 ?\][^]*\nfloat32 \[1, 1000\] /],
   "Giving up, urgency, and a full queue": [/^answered \[ ?1, 3 ?\]\nall answered$/m],
   "Calling from Workers": [/\b1, +2, +3\b/],
+  "Another model in place of the one that is served": [/^retrained\.onnx 1\ntrue retrained\.onnx$/m],
   Errors: [/did you mean OnnxTensor\?[^]*a multiple of 3 elements[^]*^true$/m],
   "Child processes": [/^Process\[OnnxTensor\] 1$/m],
   "What a pipe tells": [/^OnnxTensor .*\bONNX Runtime\b/m],
