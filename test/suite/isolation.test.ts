@@ -79,15 +79,15 @@ describe("rows of two shapes", () => {
     const shaped = (side: number): { data: Tensor } => ({
       data: Tensor.from(new Float32Array(side * side).fill(side), { shape: [1, side, side] }),
     });
-    let stop = false;
+    const stop = new AbortController();
     const load = Array.from({ length: 64 }, async () => {
-      while (!stop) await models(shaped(8));
+      while (!stop.signal.aborted) await models(shaped(8));
     });
     await sleep(50);
     const before = models.stats().batches;
     const { result } = await within(models(shaped(3)), "the other shape");
     const between = models.stats().batches - before;
-    stop = true;
+    stop.abort();
     await within(Promise.all(load), "the load");
     expect((result as Tensor).shape).toEqual([1, 3, 3]);
     // What waited before it goes first, 64 rows at most. The rest is what came before this caller looked.

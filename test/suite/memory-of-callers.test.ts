@@ -92,9 +92,9 @@ describe("a caller that asks for too much", () => {
     const data = new Float32Array(4);
     const refused: unknown[] = [];
     const flood: Promise<unknown>[] = [];
-    let othersAnswered = false;
-    void asked.then(() => (othersAnswered = true));
-    for (let turn = 0; turn < 200 && !othersAnswered; turn++) {
+    const others = { answered: false };
+    void asked.then(() => (others.answered = true));
+    for (let turn = 0; turn < 200 && !others.answered; turn++) {
       for (let n = 0; n < 1000; n++) {
         flood.push(models({ data }).catch((error: unknown) => void refused.push(error)));
       }

@@ -96,7 +96,7 @@ async function settledHeap(): Promise<number> {
   for (let look = 0; look < 20; look++) {
     Bun?.gc(true);
     // Garbage, so that the collector has a reason to run.
-    let kept = new Array<object>(20_000).fill({});
+    let kept: object[] = Array.from({ length: 20_000 }, () => ({}));
     for (let n = 0; n < 20; n++) kept = kept.map(() => ({}));
     await sleep(5);
     least = Math.min(least, process.memoryUsage().heapUsed);
