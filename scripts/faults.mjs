@@ -1,6 +1,6 @@
 /**
- * `npm run -s faults -- [--runtime node|bun|deno] [--row ID]`: the tests that prove what becomes of each fault of
- * the catalogue, and of each row, in each runtime, whether they passed; see test/faults/.
+ * `npm run -s faults -- [--runtime node|bun|deno] [--row ID]`: the tests that prove what becomes of each
+ * fault of the catalogue, and of each row, in each runtime, whether they passed; see test/faults/.
  */
 
 import { handOver, main } from "./run.mjs";

@@ -42,7 +42,8 @@ describe("shared memory that another thread writes meanwhile", () => {
     const shared = new SharedArrayBuffer(4096 * 4);
     const script = `const { workerData } = require("node:worker_threads");
       const data = new Float32Array(workerData);
-      for (let n = 0; Atomics.load(new Int32Array(workerData), 4095) === 0; n = (n + 1) % 1000) data.fill(n, 0, 4000);`;
+      const stop = new Int32Array(workerData);
+      for (let n = 0; Atomics.load(stop, 4095) === 0; n = (n + 1) % 1000) data.fill(n, 0, 4000);`;
     const writer = new Worker(script, { eval: true, workerData: shared });
     const ended = once(writer, "exit");
     const data = new Float32Array(shared, 0, 4000);

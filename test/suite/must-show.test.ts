@@ -89,7 +89,9 @@ describe("100 000 requests that are aborted", () => {
   }, 120_000);
 });
 
-/** Bytes in use once what can be collected was: the least of several looks, since nobody can force it here. */
+/**
+ * Bytes in use once what can be collected was: the least of several looks, since nobody can force it here.
+ */
 async function settledHeap(): Promise<number> {
   const { Bun } = globalThis as { Bun?: { gc(wait: boolean): void } };
   let least = Infinity;

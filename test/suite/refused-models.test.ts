@@ -1,4 +1,7 @@
-/** Models that an engine, or this library, cannot run: refused when they are loaded, with what is wrong by name. */
+/**
+ * Models that an engine, or this library, cannot run: refused when they are loaded, with what is wrong by
+ * name.
+ */
 
 import { describe, expect, it } from "vitest";
 import { ModelLoadError, TrtPipeError, pipe } from "trtpipe";
