@@ -1,7 +1,7 @@
 /**
- * `npm run -s soak -- [--minutes N | --hours N] [--runtime node|bun|deno] [--leak [KIND]] [--seed N]`: a mixed
- * load for that long, at the end of which nothing may have been lost, and nothing kept. `--leak` is the control:
- * the same with a leak on purpose (without KIND: each kind in turn), which has to be noticed.
+ * `npm run -s soak -- [--minutes N | --hours N] [--runtime node|bun|deno] [--leak [KIND]] [--seed N]`: a
+ * mixed load for that long, at the end of which nothing may have been lost, and nothing kept. `--leak` is
+ * the control: the same with a leak on purpose (without KIND: each kind in turn), which has to be noticed.
  */
 
 import { Failure, handOver, main } from "./run.mjs";

@@ -1,4 +1,7 @@
-/** What a process holds: the counters that a soak compares at quiescent points. Linux: they are read in /proc. */
+/**
+ * What a process holds: the counters that a soak compares at quiescent points. Linux: they are read in
+ * /proc.
+ */
 
 import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { loadNative } from "../../src/native/load.ts";
@@ -19,7 +22,9 @@ export function processCounters(): Omit<Counters, "slots" | "listeners"> {
   };
 }
 
-/** Threads of the runtime's own pools, which it starts and ends as it likes (V8 and tokio; JavaScriptCore). */
+/**
+ * Threads of the runtime's own pools, which it starts and ends as it likes (V8 and tokio; JavaScriptCore).
+ */
 const POOL =
   /^(V8 |tokio-|JITWorker|HeapHelper|JSCWarmUp|mi-scavenger|Bun Pool|s Signal Sender|ollector Thread)/;
 
@@ -34,7 +39,9 @@ function children(): number {
   });
 }
 
-/** What event loops wait with. Deno lets go of them when it likes; whose thread has ended shows in `threads`. */
+/**
+ * What event loops wait with. Deno lets go of them when it likes; whose thread has ended shows in `threads`.
+ */
 const LOOP = /^anon_inode:\[event(poll|fd)\]$/;
 
 /** Open files by what they are. */

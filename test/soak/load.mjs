@@ -1,6 +1,7 @@
 /**
- * What one thread asks of the pipes while a soak runs: right and wrong requests, aborts, timeouts, full queues,
- * failing rows. Every outcome is looked at. Plain JavaScript, which every runtime starts as a Worker.
+ * What one thread asks of the pipes while a soak runs: right and wrong requests, aborts, timeouts, full
+ * queues, failing rows. Every outcome is looked at. Plain JavaScript, which every runtime starts as a
+ * Worker.
  */
 
 import { Tensor } from "trtpipe";
@@ -71,8 +72,8 @@ export class Load {
   }
 
   /**
-   * Asks once and judges what comes: an answer that `right` accepts, or a failure with one of `codes`, or with
-   * `reason`. No `right`: it must not be answered.
+   * Asks once and judges what comes: an answer that `right` accepts, or a failure with one of `codes`, or
+   * with `reason`. No `right`: it must not be answered.
    */
   async ask(models, input, { right, codes = [], reason, options } = {}) {
     const { totals } = this;

@@ -1,7 +1,7 @@
 /**
- * `npm run -s soak -- [--minutes N | --hours N] [--leak KIND] [--seed N]`, started by scripts/soak.mjs: a mixed
- * load from this thread and from Workers, in rounds. After each everything has to be back: what was asked is
- * settled and right, and the process holds what it held before.
+ * `npm run -s soak -- [--minutes N | --hours N] [--leak KIND] [--seed N]`, started by scripts/soak.mjs: a
+ * mixed load from this thread and from Workers, in rounds. After each everything has to be back: what was
+ * asked is settled and right, and the process holds what it held before.
  */
 
 import process from "node:process";

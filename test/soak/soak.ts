@@ -143,8 +143,8 @@ class Soak {
   }
 
   /**
-   * What is held once everything has come to rest: what was held at first, or, at first, what does not change any
-   * more. What does not come back in time is a leak.
+   * What is held once everything has come to rest: what was held at first, or, at first, what does not
+   * change any more. What does not come back in time is a leak.
    */
   async #quiet(): Promise<Sample> {
     const first = this.#samples[0]?.counters;

@@ -81,8 +81,8 @@ function flat(counter: Counter, samples: readonly Sample[]): Fault[] {
 }
 
 /**
- * Growth of the median from minutes 2 to 4 to the last two minutes; of a short run, from its second third to its
- * last. NaN where there is nothing to compare.
+ * Growth of the median from minutes 2 to 4 to the last two minutes; of a short run, from its second third to
+ * its last. NaN where there is nothing to compare.
  */
 export function growthMib<T extends { atS: number }>(
   durationS: number,

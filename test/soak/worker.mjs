@@ -1,6 +1,6 @@
 /**
- * A calling thread of a soak. `stay`: asks whenever the main thread says so, until it is told to leave. Else a
- * visitor: attaches to one pipe, asks it a few times, gives its place back and ends.
+ * A calling thread of a soak. `stay`: asks whenever the main thread says so, until it is told to leave. Else
+ * a visitor: attaches to one pipe, asks it a few times, gives its place back and ends.
  */
 
 import process from "node:process";
