@@ -97,7 +97,7 @@ function addresses(server, ended, log) {
   });
 }
 
-/** promtool knows Prometheus' naming rules; Debian's package prometheus has it. Returns what it says is wrong. */
+/** promtool knows Prometheus' naming rules; it is in Debian's package prometheus. Returns what is wrong. */
 async function checkMetrics(http) {
   if ((await run("promtool", ["--version"])).status !== 0) {
     console.log("skipped promtool check metrics: it is not installed");

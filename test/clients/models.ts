@@ -1,4 +1,4 @@
-/** Writes the models that the real clients ask, and their configuration, into a folder: `models.ts FOLDER`. */
+/** Writes the models that the real clients ask, and their configuration: `models.ts FOLDER`. */
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Spans of OpenTelemetry: made where a program has set it up, as children of what a request's headers name. */
+/** Spans of OpenTelemetry: made where a program has set it up, as children of what the headers name. */
 
 import { createRequire } from "node:module";
 import { afterAll, expect, it } from "vitest";
