@@ -17,6 +17,7 @@ const documents = [
   "examples/README.md",
   "docs/ARCHITECTURE.md",
   "docs/PROMISES.md",
+  "docs/SERVER.md",
   "bench/RESULTS.md",
   "gpu/README.md",
   ...notes,

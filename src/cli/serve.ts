@@ -2,7 +2,7 @@
 
 import type { ArgsDef } from "citty";
 import type { PipeConfig } from "../index.ts";
-import { InferenceServer } from "../server/server.ts";
+import { INSTALL_GRPC, InferenceServer } from "../server/server.ts";
 import { jsonLog } from "../server/log.ts";
 import type { LogLevel } from "../server/log.ts";
 import { findSources } from "../server/sources.ts";
@@ -17,6 +17,11 @@ const args = {
   model: { type: "positional", required: true, description: "a model, a .toml file, or a folder of either" },
   host: { type: "string", default: "127.0.0.1", description: "address to listen at", valueHint: "ADDRESS" },
   port: { type: "string", default: "8000", description: "port of HTTP, 0 for a free one", valueHint: "PORT" },
+  "grpc-port": {
+    type: "string",
+    description: "port of gRPC, or off; 8001, if @grpc/grpc-js and @grpc/proto-loader are installed",
+    valueHint: "PORT",
+  },
   versions: {
     type: "enum",
     default: "latest",
@@ -97,6 +102,7 @@ export const command: Command = makeCommand({
       sources,
       host: given.host,
       port: numberOf("--port", given.port, 0, 65_535),
+      grpcPort: grpcPortOf(given["grpc-port"]),
       mayChange: given["model-control"] === true,
       drainMs: numberOf("--drain-timeout", given["drain-timeout"], 0, 2 ** 31 - 1),
       limits: Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)),
@@ -107,18 +113,26 @@ export const command: Command = makeCommand({
   },
 });
 
+function grpcPortOf(given: string | undefined): number | "auto" | null {
+  if (given === undefined) return "auto";
+  return given === "off" ? null : numberOf("--grpc-port", given, 0, 65_535);
+}
+
 /** Serves until the terminal's signal. Resolves with the exit status. */
 async function serve(server: InferenceServer, json: boolean, terminal: Terminal): Promise<number> {
   const stopped = new Promise<void>((resolve) => {
     if (terminal.signal.aborted) resolve();
     terminal.signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  const { address, port } = await server.listen();
-  const url = `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
+  const { address, port, grpcPort } = await server.listen();
+  const host = address.includes(":") ? `[${address}]` : address;
+  const http = `http://${host}:${port}`;
+  const grpc = grpcPort === null ? null : `${host}:${grpcPort}`;
   try {
     const loaded = await Promise.race([server.load().then(() => true), stopped.then(() => false)]);
     if (loaded) {
-      terminal.out(json ? JSON.stringify({ http: url }) : `Serving at ${url}`);
+      const also = grpc === null ? `without gRPC (${INSTALL_GRPC})` : `gRPC at ${grpc}`;
+      terminal.out(json ? JSON.stringify({ http, grpc }) : `Serving at ${http}, ${also}`);
       await stopped;
     }
   } catch (error) {

@@ -107,7 +107,8 @@ export class Connections {
       if (waitedMs > headerMs + (bytesAtIdle === 0 ? 0 : idleMs)) answerRaw(socket, 408, "Too slow");
     } else if (waitedMs > (this.#draining ? DRAIN_IDLE_MS : idleMs)) socket.end();
     // Whoever does not close its own side is not waited for.
-    if (waitedMs > headerMs + idleMs + 1000 || (this.#draining && waitedMs > headerMs)) socket.destroy();
+    const graceMs = this.#draining ? 2 * DRAIN_IDLE_MS : headerMs + idleMs + 1000;
+    if (waitedMs > graceMs) socket.destroy();
   }
 
   #isSlow({ phase, sinceMs, body, replyBytes }: Exchange, nowMs: number): boolean {

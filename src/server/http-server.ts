@@ -29,7 +29,7 @@ export class HttpServer {
   readonly #options: HttpOptions;
   /** Reads requests off sockets, and never listens itself. */
   readonly #server: Server;
-  /** Node's HTTP server closes idle connections with itself, in the middle of what they may be about to send. */
+  /** Node's HTTP server would close idle connections with itself, and what they are about to send is lost. */
   readonly #listener: Listener;
   readonly #connections: Connections;
   readonly #aborters = new Set<AbortController>();

@@ -1,7 +1,9 @@
 /** A server: models behind HTTP, and behind gRPC where its packages are installed. */
 
+import { ConfigError } from "../index.ts";
 import type { Log } from "../index.ts";
 import { Catalog } from "./catalog.ts";
+import { GrpcServer, findGrpc } from "./grpc-server.ts";
 import { HttpServer } from "./http-server.ts";
 import { Budget, DEFAULT_LIMITS } from "./limits.ts";
 import type { Limits } from "./limits.ts";
@@ -16,6 +18,8 @@ export interface ServerOptions {
   host: string;
   /** 0 is a free one. */
   port: number;
+  /** The same for gRPC. "auto": 8001, and none where its packages are missing. null: no gRPC. */
+  grpcPort: number | "auto" | null;
   /** Whether clients may load and unload models. */
   mayChange: boolean;
   /** ms that requests have for their end when the server ends. */
@@ -38,6 +42,7 @@ export class InferenceServer {
   readonly #options: ServerOptions;
   readonly #catalog: Catalog;
   readonly #http: HttpServer;
+  readonly #grpc: GrpcServer | null;
   readonly #metrics: Metrics;
   #draining = false;
   #ending: Promise<boolean> | null = null;
@@ -63,6 +68,13 @@ export class InferenceServer {
       metrics: () => this.#metrics.text(),
     });
     this.#http = new HttpServer({ router, limits, budget, log });
+    const isDraining = (): boolean => this.#draining;
+    const packages = options.grpcPort === null ? null : findGrpc();
+    if (packages === null && typeof options.grpcPort === "number") {
+      throw new ConfigError("grpcPort", options.grpcPort, `no gRPC, or its packages: ${INSTALL_GRPC}`);
+    }
+    this.#grpc =
+      packages && new GrpcServer({ catalog: this.#catalog, limits, version, isDraining, log }, packages);
   }
 
   get ready(): boolean {
@@ -71,9 +83,16 @@ export class InferenceServer {
 
   /** Listens, and answers that it is not ready yet. Rejects if the address cannot be had. */
   async listen(): Promise<Listening> {
-    const { host, port } = this.#options;
+    const { host, port, grpcPort } = this.#options;
     const { address, port: httpPort } = await this.#http.listen(port, host);
-    return { address, port: httpPort, grpcPort: null };
+    try {
+      const wanted = grpcPort === "auto" ? GRPC_PORT : (grpcPort ?? 0);
+      const bound = this.#grpc === null ? null : await this.#grpc.listen(wanted, host);
+      return { address, port: httpPort, grpcPort: bound };
+    } catch (error) {
+      this.#http.destroy();
+      throw error;
+    }
   }
 
   /** Loads all models; the server is ready then. Rejects with the first failure. */
@@ -90,20 +109,25 @@ export class InferenceServer {
   async #end(): Promise<boolean> {
     this.#draining = true;
     const { drainMs, log } = this.#options;
-    const drained = await endsWithin(this.#http.drain(), drainMs);
+    const drain = (): Promise<unknown> => Promise.all([this.#http.drain(), this.#grpc?.drain()]);
+    const drained = await endsWithin(drain(), drainMs);
     if (!drained) {
       log("error", `Requests were still running after ${drainMs} ms and are given up`, { drainMs });
       this.#http.abort();
+      this.#grpc?.abort();
       // They are told so, if they read it soon.
-      await endsWithin(this.#http.drain(), ABORT_MS);
+      await endsWithin(drain(), ABORT_MS);
     }
     this.#http.destroy();
+    this.#grpc?.destroy();
     const closed = await endsWithin(this.#catalog.close(), CLOSE_MS);
     this.#metrics.end();
     return drained && closed;
   }
 }
 
+export const INSTALL_GRPC = "npm install @grpc/grpc-js @grpc/proto-loader";
+const GRPC_PORT = 8001;
 const ABORT_MS = 500;
 /** Nothing is left to run but what nobody waits for any more. */
 const CLOSE_MS = 5000;

@@ -33,7 +33,7 @@ export function findSpans(): Spans {
     start({ name, version }, { protocol, headers }, id) {
       const parent: Context = api.propagation.extract(api.context.active(), headers, getter);
       const attributes = {
-        "rpc.system": protocol,
+        "network.protocol.name": protocol,
         "trtpipe.model.name": name,
         "trtpipe.model.version": version,
         ...(id === undefined ? {} : { "trtpipe.request.id": id }),

@@ -45,7 +45,15 @@ describe("the server", () => {
     const { InferenceServer } = await import("../../src/server/server.ts");
     const log = (): void => {};
     const model = { name: "affine", version: "1", config: { model: affineModel() } };
-    const options = { host: "127.0.0.1", port: 0, mayChange: false, drainMs: 1000, version: "0", log };
+    const options = {
+      host: "127.0.0.1",
+      port: 0,
+      grpcPort: null,
+      mayChange: false,
+      drainMs: 1000,
+      version: "0",
+      log,
+    };
     const server = new InferenceServer({ ...options, sources: () => [model] });
     const { port } = await server.listen();
     expect((await ask(port, "/v2/health/live")).status).toBe(200);

@@ -253,6 +253,7 @@ describe("the end of a server", () => {
     const { port, server } = await serve({});
     const waiting = raw(port).send("GET /v2/health/ready HTTP/1.1\r\nHost: test\r\n\r\n");
     expect(await waiting.statuses(1)).toEqual([200]);
+    clients.push(new RawClient(port, true).send("GET /v2 HTTP/1.1\r\nHost: test\r\n\r\n"));
     const slow = ask(port, PATH, { body: request(Fault.sleepMs, 500) });
     await sleep(100);
     const closed = server.close();

@@ -10,8 +10,9 @@ export class RawClient {
   text = "";
   readonly closed: Promise<void>;
 
-  constructor(port: number) {
-    this.socket = connect(port, "127.0.0.1");
+  /** `keeps`: it does not close its side when the server closes its own. */
+  constructor(port: number, keeps = false) {
+    this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: keeps });
     this.socket.on("data", (chunk: Uint8Array) => (this.text += Buffer.from(chunk).toString("latin1")));
     this.socket.on("error", () => {});
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));

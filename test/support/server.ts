@@ -36,6 +36,7 @@ export function starter(hook: (close: () => Promise<void>) => void): Starter {
       sources: () => Object.entries(models).map(([name, config]) => ({ name, version: "1", config })),
       host: "127.0.0.1",
       port: 0,
+      grpcPort: null,
       mayChange: false,
       drainMs: 2000,
       log: (level, text, fields) => void logged.push({ level, text, fields }),

@@ -1,0 +1,231 @@
+/** The protocol over gRPC, by the optional packages @grpc/grpc-js and @grpc/proto-loader. */
+
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import type * as GrpcJs from "@grpc/grpc-js";
+import type {
+  ServerUnaryCall,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+  sendUnaryData,
+} from "@grpc/grpc-js";
+import type * as ProtoLoader from "@grpc/proto-loader";
+import type { Log } from "../index.ts";
+import type { Catalog } from "./catalog.ts";
+import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
+import { ClientGone, Grpc, RequestError, failureOf } from "./failure.ts";
+import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
+import type { InferMessage } from "./grpc-request.ts";
+import { InferStream } from "./grpc-stream.ts";
+import type { StreamCall } from "./grpc-stream.ts";
+import type { Limits } from "./limits.ts";
+
+export interface GrpcPackages {
+  grpc: typeof GrpcJs;
+  loader: typeof ProtoLoader;
+}
+
+/** null: they are not installed. */
+export function findGrpc(): GrpcPackages | null {
+  const require = createRequire(import.meta.url);
+  try {
+    return {
+      grpc: require("@grpc/grpc-js") as typeof GrpcJs,
+      loader: require("@grpc/proto-loader") as typeof ProtoLoader,
+    };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND") return null;
+    throw error;
+  }
+}
+
+export interface GrpcOptions {
+  catalog: Catalog;
+  limits: Limits;
+  version: string;
+  isDraining: () => boolean;
+  log: Log;
+}
+
+interface Named {
+  name: string;
+  version: string;
+}
+
+type Unary = (request: never, signal: AbortSignal, call: AnyCall) => object | Promise<object>;
+type UnaryCall = ServerUnaryCall<unknown, object>;
+type AnyCall = UnaryCall | StreamCall;
+
+export class GrpcServer {
+  readonly #options: GrpcOptions;
+  readonly #packages: GrpcPackages;
+  readonly #server: GrpcJs.Server;
+  readonly #aborters = new Set<AbortController>();
+  readonly #streams = new Set<InferStream>();
+
+  constructor(options: GrpcOptions, packages: GrpcPackages) {
+    this.#options = options;
+    this.#packages = packages;
+    this.#server = new packages.grpc.Server({
+      "grpc.max_receive_message_length": options.limits.bodyBytes,
+      "grpc.max_send_message_length": -1,
+      "grpc.max_concurrent_streams": 256,
+      // A client that is gone without a word is noticed.
+      "grpc.keepalive_time_ms": 30_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+    });
+    this.#server.addService(this.#definition(), this.#handlers());
+  }
+
+  /** Resolves with the port. */
+  listen(port: number, host: string): Promise<number> {
+    const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+    const credentials = this.#packages.grpc.ServerCredentials.createInsecure();
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, credentials, (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      );
+    });
+  }
+
+  /** Takes no new calls, and resolves when the last one has ended. Streams end with their last answer. */
+  drain(): Promise<void> {
+    for (const stream of this.#streams) void stream.finish();
+    return new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
+  }
+
+  abort(): void {
+    for (const aborter of this.#aborters) aborter.abort(new RequestError(503, "The server is shutting down"));
+  }
+
+  destroy(): void {
+    this.#server.forceShutdown();
+  }
+
+  #definition(): ServiceDefinition {
+    const options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
+    const definition = this.#packages.loader.loadSync(protoPath(), options);
+    return definition["inference.GRPCInferenceService"] as ServiceDefinition;
+  }
+
+  #handlers(): UntypedServiceImplementation {
+    const { catalog, version, isDraining } = this.#options;
+    const find = ({ name, version: wanted }: Named) => catalog.find(name, wanted || undefined);
+    const unary: Record<string, Unary> = {
+      ServerLive: () => ({ live: true }),
+      ServerReady: () => ({ ready: catalog.ready && !isDraining() }),
+      ModelReady: ({ name, version: wanted }: Named) => ({
+        ready: catalog.isReady(name, wanted || undefined) && !isDraining(),
+      }),
+      ServerMetadata: () => ({ name: "trtpipe", version, extensions: EXTENSIONS }),
+      ModelMetadata: (named: Named) => metadataOf(find(named), catalog.versions(named.name)),
+      ModelConfig: (named: Named) => ({ config: configOf(find(named)) }),
+      ModelStatistics: (named: Named) => ({
+        model_stats: (named.name === "" ? catalog.models() : [find(named)]).map(statsOf),
+      }),
+      ModelInfer: (message: InferMessage, signal, call) => this.#infer(message, signal, call),
+      RepositoryIndex: ({ ready }: { ready: boolean }) => ({
+        models: catalog.index().filter(({ state }) => !ready || state === "READY"),
+      }),
+      RepositoryModelLoad: async ({ model_name, parameters }: { model_name: string; parameters: object }) => {
+        const [parameter] = Object.keys(parameters);
+        if (parameter !== undefined)
+          throw new RequestError(400, `Cannot load with the parameter "${parameter}"`);
+        await catalog.load(model_name);
+        return {};
+      },
+      RepositoryModelUnload: async ({ model_name }: { model_name: string }) => {
+        await catalog.unload(model_name);
+        return {};
+      },
+    };
+    const handlers: UntypedServiceImplementation = {
+      ModelStreamInfer: (call: StreamCall) => this.#stream(call),
+    };
+    for (const [name, handler] of Object.entries(unary)) {
+      handlers[name] = (call: UnaryCall, callback: sendUnaryData<object>) =>
+        void this.#answer(name, handler, call, callback);
+    }
+    return handlers;
+  }
+
+  async #answer(
+    name: string,
+    handler: Unary,
+    call: UnaryCall,
+    callback: sendUnaryData<object>,
+  ): Promise<void> {
+    const aborter = this.#aborter(call);
+    try {
+      callback(null, await handler(call.request as never, aborter.signal, call));
+    } catch (error) {
+      this.#logFailure(name, error);
+      const { grpc, message } = failureOf(error);
+      callback({ code: grpc, details: message });
+    } finally {
+      this.#aborters.delete(aborter);
+    }
+  }
+
+  #stream(call: StreamCall): void {
+    const aborter = this.#aborter(call);
+    const stream = new InferStream(
+      call,
+      (message) => this.#infer(message, aborter.signal, call),
+      (error) => this.#logFailure("ModelStreamInfer", error),
+    );
+    this.#streams.add(stream);
+    const done = (): void => {
+      this.#aborters.delete(aborter);
+      this.#streams.delete(stream);
+    };
+    call.on("finish", done);
+    call.on("cancelled", done);
+  }
+
+  async #infer(message: InferMessage, signal: AbortSignal, call: AnyCall): Promise<object> {
+    const { catalog, limits } = this.#options;
+    const model = catalog.find(message.model_name, message.model_version || undefined);
+    const request = readGrpcRequest(message, limits);
+    const leftMs = deadlineMs(call);
+    if (leftMs <= 0) throw new RequestError(504, "The deadline has passed");
+    if (leftMs < (request.timeoutMs ?? Infinity)) request.timeoutMs = leftMs;
+    const drop = (): void => {
+      message.raw_input_contents = [];
+    };
+    const headers = call.metadata.getMap();
+    return grpcReply(model, request, await model.infer(request, { protocol: "grpc", signal, drop, headers }));
+  }
+
+  #aborter(call: AnyCall): AbortController {
+    const aborter = new AbortController();
+    call.on("cancelled", () => aborter.abort(new ClientGone()));
+    this.#aborters.add(aborter);
+    return aborter;
+  }
+
+  #logFailure(name: string, error: unknown): void {
+    const { grpc } = failureOf(error);
+    if (grpc !== Grpc.internal) return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#options.log("error", `Cannot answer ${name}`, { error: text });
+  }
+}
+
+/** ms until a call's deadline; Infinity without one. */
+function deadlineMs(call: AnyCall): number {
+  const deadline = call.getDeadline();
+  const atMs = deadline instanceof Date ? deadline.getTime() : deadline;
+  // Beyond what a timer can wait, it is as good as none.
+  return atMs - Date.now() < 2 ** 31 ? atMs - Date.now() : Infinity;
+}
+
+/** Beside the package's own files: this code is in src/server/, or bundled into dist/. */
+function protoPath(): string {
+  const places = ["../proto/inference.proto", "../../proto/inference.proto"];
+  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const found = paths.find((path) => existsSync(path));
+  if (found === undefined) throw new Error(`Cannot find inference.proto at ${paths.join(" or ")}`);
+  return found;
+}
