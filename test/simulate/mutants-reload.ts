@@ -97,8 +97,8 @@ const owner: readonly Mutant[] = [
   {
     name: "a pipe that closes waits for those that had the lines before",
     file: "scheduler/supervise.ts",
-    from: "    for (let instance = 0; instance < pool.shape.instances; instance++) this.#notice(pool, instance);\n",
-    to: "",
+    from: "instance < pool.shape.instances; instance++) this.#notice(pool, instance);",
+    to: "instance < 0; instance++) this.#notice(pool, instance);",
   },
   {
     name: "a thread that ended is given its line for good",
