@@ -84,7 +84,7 @@ export interface LeaveMessage {
 
 export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
-/** For whoever outlives a thread: its instance in the C library, and the batch block that this may write to. */
+/** For whoever outlives a thread: its instance in the C library, and the block that this may write to. */
 export interface HeldMemory {
   handle: number;
   block: SharedArrayBuffer;

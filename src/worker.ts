@@ -1,7 +1,7 @@
 /**
  * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is
- * asked to, makes its instance, warms it up, and then serves until the pipe closes or another thread takes its
- * place, which it has waited for if it takes another's place itself.
+ * asked to, makes its instance, warms it up, and then serves until the pipe closes or another thread takes
+ * its place, which it has waited for if it takes another's place itself.
  */
 
 import { parentPort } from "node:worker_threads";
