@@ -5,10 +5,13 @@
 
 import { InvariantError, ModelLoadError, PipeClosedError, TrtPipeError, fromPlainError } from "../errors.ts";
 import type { LoadStage } from "../errors.ts";
+import { readHooks, windCounters } from "../hooks.ts";
+import type { Hooks } from "../hooks.ts";
 import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { BATCH_BYTES, ROW_BYTES } from "../native/abi.ts";
+import { environment } from "../native/locate.ts";
 import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
@@ -48,6 +51,8 @@ export class Owner {
   /** Watch on this thread, by which attached threads notice its end. */
   readonly watch: number;
   #watching = true;
+  /** What a test asks for; null outside of tests. */
+  readonly hooks: Hooks | null = readHooks(environment);
 
   constructor(config: ParsedConfig, native: Native, url: URL) {
     this.#config = config;
@@ -181,6 +186,7 @@ export class Owner {
     pool.askRebuild();
     const buffers = Array.from({ length: shape.channels }, () => createChannelBuffers(shape));
     const channels = buffers.map((pair, index) => new Channel(index, shape, pair));
+    if (this.hooks !== null) windCounters(this.hooks, pool, channels);
     const blockBytes = BATCH_BYTES + shape.maxRows * ROW_BYTES;
     const blocks = Array.from({ length: shape.instances }, () => new SharedArrayBuffer(blockBytes));
     return { model, spec, shape, pool, buffers, channels, blocks };
@@ -204,6 +210,8 @@ export class Owner {
       warmUp: this.#caller === null ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
+      // Whoever dies on request does so once.
+      hooks: this.hooks !== null && this.#caller !== null ? { ...this.hooks, kill: null } : this.hooks,
     };
   }
 }

@@ -210,6 +210,7 @@ export const threadRows: Catalogue = {
       "suite/crossing > counters > may pass 2^31 and 2^32: they begin at %d",
       "memory/channel > ring counters > count free-running from %d",
       "memory/pool > a wake > counts on past 2^31 and 2^32",
+      ...of("suite/hooks > TRTPIPE_TEST_SEQ0", "lets all counters begin there, and nothing is different: %d"),
     ],
   },
   L19: {
