@@ -4,6 +4,7 @@
  */
 
 import type { PlainError } from "./errors.ts";
+import type { Hooks } from "./hooks.ts";
 import type { ChannelBuffers, MemoryShape } from "./memory/layout.ts";
 import type { ImageInput } from "./onnx/image-input.ts";
 import type { Conversion } from "./onnx/precision.ts";
@@ -66,6 +67,8 @@ export interface StartMessage {
   warmUp: number;
   inputs: readonly OpenDims[];
   outputs: readonly OpenDims[];
+  /** What a test asks for; null outside of tests. */
+  hooks: Hooks | null;
 }
 
 /**
