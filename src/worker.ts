@@ -10,8 +10,10 @@ import { InvariantError, toPlainError } from "./errors.ts";
 import { Channel } from "./memory/channel.ts";
 import { Pool, State } from "./memory/pool.ts";
 import { threadClock } from "./native/clock.ts";
+import { checkRows } from "./backends/self-check.ts";
+import type { Native } from "./native/library.ts";
 import { loadNative } from "./native/load.ts";
-import type { FromInstance, StartMessage, ToInstance } from "./protocol.ts";
+import type { FromInstance, ServeMessage, StartMessage, ToInstance } from "./protocol.ts";
 import { serve } from "./scheduler/instance.ts";
 
 if (parentPort === null) throw new InvariantError("the instance thread was not started as a Worker");
@@ -19,13 +21,31 @@ const port = parentPort;
 
 const report = (message: FromInstance): void => port.postMessage(message);
 
+/** An instance that is made and does not serve yet. */
+interface Made {
+  message: StartMessage;
+  native: Native;
+  pool: Pool;
+  channels: readonly Channel[];
+  engine: Engine;
+}
+
+let waiting: Made | null = null;
+
 function start(message: StartMessage): void {
   const native = loadNative(message.library);
   const pool = new Pool(message.shape, message.pool);
   const channels = message.channels.map((buffers, index) => new Channel(index, message.shape, buffers));
-  const engine = new Engine(native, message, channels);
+  const made = { message, native, pool, channels, engine: new Engine(native, message, channels) };
+  if (message.servedRows !== null) return run(made, message.servedRows);
+  waiting = made;
+  const { check } = message;
+  report({ kind: "made", check: check === null ? null : checkRows(made.engine, message, check) });
+}
+
+function run({ message, native, pool, channels, engine }: Made, maxRows: number): void {
   try {
-    engine.warmUp(message.warmUp);
+    engine.warmUp(message.warmUp, maxRows);
   } catch (error) {
     engine.destroy();
     throw error;
@@ -37,7 +57,7 @@ function start(message: StartMessage): void {
       pool,
       channels,
       me: message.instance,
-      limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
+      limits: { maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
       spinUs: message.spinUs,
       nowMs: threadClock(native),
       execute: engine.execute,
@@ -48,8 +68,17 @@ function start(message: StartMessage): void {
   leave();
 }
 
+/** From being made to serving. */
+function serveAfterAll({ servedRows }: ServeMessage): void {
+  if (waiting === null) throw new InvariantError("an instance that was not made is to serve");
+  const made = waiting;
+  waiting = null;
+  run(made, servedRows);
+}
+
 /** Ends this thread; what was posted before still arrives. */
 function leave(): void {
+  waiting?.engine.destroy();
   report({ kind: "closed" });
   process.exit(0);
 }
@@ -58,8 +87,10 @@ port.on("message", (message: ToInstance) => {
   try {
     if (message.kind === "load") report(loadModel(loadNative(message.library), message));
     else if (message.kind === "start") start(message);
+    else if (message.kind === "serve") serveAfterAll(message);
     else leave();
   } catch (error) {
+    waiting?.engine.destroy();
     report({ kind: "failed", error: toPlainError(error) });
     process.exit(1);
   }

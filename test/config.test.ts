@@ -20,6 +20,7 @@ const KEYS = [
   "intra_op_threads",
   "session",
   "warm_up",
+  "self_check",
   "spin_us",
   "onnxruntime",
   "mean",
@@ -64,6 +65,7 @@ describe("parseConfig", () => {
       intraOpThreads: availableParallelism(),
       session: "shared",
       warmUp: 1,
+      selfCheck: true,
       spinUs: 100,
       onnxruntime: null,
       tensorrt: {
@@ -322,6 +324,7 @@ describe("other keys", () => {
     ["max_workspace_size", 0, "an integer from 1 to 1048576"],
     ["optimization_level", "6", "an integer from 0 to 5"],
     ["cuda_graph", "yes", "true or false"],
+    ["self_check", "off", "true or false"],
     ["compute_capability", "9.0", '"any" or "current"'],
     ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],

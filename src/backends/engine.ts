@@ -26,7 +26,7 @@ import {
   TP_ERR_SPLIT,
   TP_OK,
 } from "../native/abi.ts";
-import type { Native } from "../native/library.ts";
+import type { Native, NativeError } from "../native/library.ts";
 import type { OpenDims, StartMessage } from "../protocol.ts";
 import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
@@ -50,7 +50,10 @@ export class Engine {
   readonly #instance: number;
   readonly #channels: readonly Channel[];
   readonly #block: Int32Array<SharedArrayBuffer>;
-  readonly #maxRows: number;
+  readonly #inputs: number;
+  /** Where each tensor lies in a payload. */
+  readonly #offsets: readonly number[];
+  readonly #strides: readonly number[];
   readonly #openInputs: readonly DimPlace[];
   /**
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
@@ -61,10 +64,12 @@ export class Engine {
     const { shape } = start;
     this.#native = native;
     this.#channels = channels;
-    this.#maxRows = shape.maxRows;
+    this.#inputs = start.inputs.length;
+    this.#strides = shape.strideBytes;
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     const { offsets } = payloadOffsets(shape.strideBytes, shape.slots);
+    this.#offsets = offsets;
     native.bindLayout(this.#instance, bigints(offsets), bigints(shape.strideBytes));
     channels.forEach(({ payload }, index) => {
       native.bindChannel(this.#instance, index, new Uint8Array(payload), shape.slots);
@@ -78,20 +83,60 @@ export class Engine {
   }
 
   /**
-   * Runs `runs` batches of one row and of the largest size, on whatever the first slots hold. Throws what
+   * Runs `runs` batches of one row and of `maxRows`, on whatever the first slots hold. Throws what
    * they failed with.
    */
-  warmUp(runs: number): void {
-    for (const rows of new Set([1, this.#maxRows])) {
-      for (let row = 0; row < rows; row++) this.#writeRow(row, 0, row);
+  warmUp(runs: number, maxRows: number): void {
+    for (const rows of new Set([1, maxRows])) {
+      const slots = Array.from({ length: rows }, (_, slot) => slot);
       for (let run = 0; run < runs; run++) {
-        const status = this.#native.run(this.#instance, rows);
+        const status = this.runSlots(slots);
         if (status !== TP_OK) throw this.#native.failure(status);
-        for (let row = 0; row < rows && this.#block[BATCH_RESULT / 4] !== 0; row++) {
-          this.#native.resultRelease(this.#block[BATCH_RESULT / 4] >>> 0);
-        }
+        this.releaseRows(rows);
       }
     }
+  }
+
+  /** Runs one batch of slots of the first channel, with the largest item shapes. Returns the status. */
+  runSlots(slots: readonly number[]): number {
+    for (const [row, slot] of slots.entries()) this.#writeRow(row, 0, slot);
+    return this.#native.run(this.#instance, slots.length);
+  }
+
+  failure(status: number): NativeError {
+    return this.#native.failure(status);
+  }
+
+  /** A copy of what the last `runSlots` gave for the row in this slot. */
+  copyOutput(output: number, row: number, slot: number, elementBytes: number): Uint8Array<ArrayBuffer> {
+    const tensor = this.#inputs + output;
+    const open = this.#openOutputs.includes(dimsWord(tensor));
+    const bytes = open ? this.#openElements(tensor) * elementBytes : this.#strides[tensor];
+    const to = new Uint8Array(bytes);
+    const block = this.#block;
+    if (open && ((block[BATCH_NATIVE_OUTPUTS / 4] >>> output) & 1) === 1) {
+      const status = this.#native.resultCopy(block[BATCH_RESULT / 4] >>> 0, row, output, to);
+      if (status !== TP_OK) throw this.#native.failure(status);
+    } else {
+      const from = this.#offsets[tensor] + slot * this.#strides[tensor];
+      to.set(new Uint8Array(this.#channels[0].payload, from, bytes));
+    }
+    return to;
+  }
+
+  /** Gives back what the last run's rows hold in native memory. */
+  releaseRows(rows: number): void {
+    const result = this.#block[BATCH_RESULT / 4] >>> 0;
+    if (result === 0) return;
+    for (let row = 0; row < rows; row++) this.#native.resultRelease(result);
+  }
+
+  /** Elements of one item of an output of open shape; beyond its last dimension the block has -1. */
+  #openElements(tensor: number): number {
+    const at = dimsWord(tensor);
+    let elements = 1;
+    for (let d = 0; d < MAX_RANK && this.#block[at + d] !== -1; d++) elements *= this.#block[at + d];
+    return elements;
   }
 
   readonly execute: Execute = (batch, from, rows) => {

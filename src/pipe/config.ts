@@ -20,6 +20,7 @@ import {
   readInteger,
   readLimit,
   readNumber,
+  readSwitch,
   readText,
   refuse,
 } from "./config-values.ts";
@@ -43,6 +44,7 @@ export interface ParsedConfig {
   intraOpThreads: number;
   session: "shared" | "own";
   warmUp: number;
+  selfCheck: boolean;
   spinUs: number;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
@@ -69,6 +71,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   intra_op_threads: true,
   session: true,
   warm_up: true,
+  self_check: true,
   spin_us: true,
   onnxruntime: true,
   mean: true,
@@ -123,6 +126,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     intraOpThreads: integer("intra_op_threads", 1, 1024, share),
     session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), "shared"),
     warmUp: integer("warm_up", 0, 1000, 1),
+    selfCheck: read("self_check", readSwitch, true),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
     tensorrt: readTensorrt(read),

@@ -15,6 +15,7 @@ import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../
 import { Supervisor } from "../scheduler/supervise.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
+import { checkedSpec, rowCheck } from "./self-check.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Log } from "./types.ts";
@@ -93,18 +94,31 @@ export class Owner {
     }
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
+    const path = message.path || "bytes";
     const { note } = loaded.spec;
-    if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
+    if (note !== "") this.#log("warn", note, { model: path });
     const starts = loaded.blocks.map((_, instance) => {
       const start = this.#startMessage(loaded, instance);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
-    // All of them, so that none is still starting when the first one's failure is told.
-    await Promise.allSettled(starts);
-    await Promise.all(starts).catch((error: unknown) => {
+    const [first] = await this.#all(starts, message);
+    if (first.kind !== "made") return loaded;
+    const spec = first.check === null ? loaded.spec : checkedSpec(first.check, loaded.spec, path, this.#log);
+    this.#loaded = { ...loaded, spec };
+    const serve = { kind: "serve", servedRows: spec.maxRows } as const;
+    await this.#all(
+      loaded.blocks.map((_, instance) => this.#supervisor.send(instance, serve)),
+      message,
+    );
+    return this.#loaded;
+  }
+
+  /** All of them, so that none is still starting when the first one's failure is told. */
+  async #all(answers: readonly Promise<FromInstance>[], message: LoadMessage): Promise<FromInstance[]> {
+    await Promise.allSettled(answers);
+    return await Promise.all(answers).catch((error: unknown) => {
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     });
-    return loaded;
   }
 
   /** Opens the gate: callers may call. */
@@ -186,6 +200,12 @@ export class Owner {
     return { model, spec, shape, pool, buffers, channels, blocks };
   }
 
+  /** The first instance checks batches while the others are made; a replacement serves at once. */
+  #checking({ spec, model }: Loaded, instance: number): Pick<StartMessage, "servedRows" | "check"> {
+    const check = this.#caller === null ? rowCheck(this.#config, spec, model) : null;
+    return { servedRows: check === null ? spec.maxRows : null, check: instance === 0 ? check : null };
+  }
+
   #startMessage(loaded: Loaded, instance: number): StartMessage {
     const config = this.#config;
     return {
@@ -198,6 +218,7 @@ export class Owner {
       channels: loaded.buffers,
       block: loaded.blocks[instance],
       minRows: loaded.spec.minRows,
+      ...this.#checking(loaded, instance),
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: config.spinUs,
       // A replacement finds callers' rows in the slots, and must not write to them before it has taken them.
