@@ -20,7 +20,9 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
       const model = open(native, candidate, source);
       const description = native.describeModel(model);
       const reason = reasons.join("; ");
-      return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
+      const { halves } = source;
+      const { backend } = candidate;
+      return { kind: "loaded", model, backend, reason, halves, description, library: native.path };
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
       // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of

@@ -1,6 +1,6 @@
 /** The keys of TensorrtTensor. */
 
-import { readChoice, readInteger, readText, refuse } from "./config-values.ts";
+import { readChoice, readInteger, readSwitch, readText } from "./config-values.ts";
 import type { TensorrtOptions } from "./types.ts";
 
 const CAPABILITIES = ["any", "current"] as const;
@@ -42,11 +42,4 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     ),
     library: path("tensorrt"),
   };
-}
-
-/** TorchPipe writes 0 and 1, also as texts. */
-function readSwitch(field: string, value: unknown): boolean {
-  if (value === true || value === 1 || value === "1") return true;
-  if (value === false || value === 0 || value === "0") return false;
-  throw refuse(field, value, "true or false");
 }
