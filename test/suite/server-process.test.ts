@@ -77,6 +77,9 @@ async function failure(...args: string[]): Promise<[number | null, string]> {
   return [code, log()];
 }
 
+/** Not by `child.kill`: Deno then tells the signal as the reason of an end, whatever it was. */
+const terminate = ({ pid }: ChildProcess): boolean => process.kill(pid!, "SIGTERM");
+
 const infer = (port: number, model: string, request: object): Promise<Answer> =>
   ask(port, `/v2/models/${model}/infer`, { body: JSON.stringify(request) });
 const slow = (port: number, code: number, argument: number): Promise<Answer> =>
@@ -89,7 +92,7 @@ describe("what is served", () => {
       max_batch_size: 8,
       instance_group: [{ count: 2 }],
     });
-    child.kill("SIGTERM");
+    terminate(child);
     expect(await within(ended, "the server's end")).toBe(0);
   });
 
@@ -168,7 +171,7 @@ describe("SIGTERM", () => {
     const { port, child, ended, log } = await serve("models.toml");
     const requests = Array.from({ length: 8 }, () => slow(port, Fault.sleepMs, 100));
     await sleep(60);
-    child.kill("SIGTERM");
+    terminate(child);
     expect((await Promise.all(requests)).map(({ status }) => status)).toEqual(requests.map(() => 200));
     const answeredMs = performance.now();
     expect(await within(ended, "the server's end")).toBe(0);
@@ -185,7 +188,7 @@ describe("SIGTERM", () => {
     const { port, child, ended } = await serve("models.toml", "--drain-timeout", "200");
     const request = slow(port, Fault.sleepMs, 1200);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     expect((await request).status).toBe(503);
     expect(await within(ended, "the server's end")).toBe(1);
   });
@@ -193,14 +196,14 @@ describe("SIGTERM", () => {
   it("ends a server that is still loading, and a second one ends it at once", async () => {
     const loading = begin(["models.toml", "--port", "0", "--grpc-port", "0"]);
     await sleep(300);
-    loading.child.kill("SIGTERM");
+    terminate(loading.child);
     expect(await within(loading.ended, "the end while it loads")).not.toBeNull();
     const { port, child, ended } = await serve("models.toml");
     const request = slow(port, Fault.sleepMs, 3000).catch(() => null);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     expect(await within(ended, "the server's end", 4000)).toBe(130);
     await request;
   });
