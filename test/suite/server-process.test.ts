@@ -195,9 +195,9 @@ describe("SIGTERM", () => {
 
   it("ends a server that is still loading, and a second one ends it at once", async () => {
     const loading = begin(["models.toml", "--port", "0", "--grpc-port", "0"]);
-    await sleep(300);
+    await expect.poll(loading.log, { timeout: 10_000 }).toContain("Listening");
     terminate(loading.child);
-    expect(await within(loading.ended, "the end while it loads")).not.toBeNull();
+    expect(await within(loading.ended, "the end while it loads")).toBe(0);
     const { port, child, ended } = await serve("models.toml");
     const request = slow(port, Fault.sleepMs, 3000).catch(() => null);
     await sleep(100);
