@@ -96,6 +96,12 @@ describe("what is served", () => {
     expect(await within(ended, "the server's end")).toBe(0);
   });
 
+  it("may have another name than its file", async () => {
+    const { port } = await serve("two-inputs.onnx", "--name", "mine");
+    expect((await ask(port, "/v2/models/mine")).json).toMatchObject({ name: "mine", versions: ["1"] });
+    expect((await ask(port, "/v2/models/two-inputs")).status).toBe(404);
+  });
+
   it("is a file in TOML, a table per model", async () => {
     const { port } = await serve("models.toml", "--max", "2");
     expect((await ask(port, "/v2/models/first")).json).toMatchObject({ name: "first", versions: ["3"] });
@@ -140,6 +146,7 @@ describe("what is served", () => {
     writeFileSync(join(folder, "broken.toml"), "[one\n");
     mkdirSync(join(folder, "empty"), { recursive: true });
     const cases: [string[], number, string][] = [
+      [["repository", "--name", "x"], 2, "expected one model, because pair, versioned have names"],
       [["nothing.onnx"], 2, "a model, a .toml file or a folder that exists"],
       [["empty"], 2, "NAME/1/model.onnx"],
       [["wrong.toml"], 2, 'did you mean "batching_timeout"?'],
