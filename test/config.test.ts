@@ -29,6 +29,7 @@ const KEYS = [
   "optimization_level",
   "cuda_graph",
   "compute_capability",
+  "hardware_compatibility",
   "tensorrt",
   "log",
   "workerUrl",
@@ -66,6 +67,7 @@ describe("parseConfig", () => {
         optimizationLevel: null,
         cudaGraph: null,
         computeCapability: null,
+        hardwareCompatibility: null,
         library: null,
       },
       workerUrl: null,
@@ -314,6 +316,7 @@ describe("other keys", () => {
     ["optimization_level", "6", "an integer from 0 to 5"],
     ["cuda_graph", "yes", "true or false"],
     ["compute_capability", "9.0", '"any" or "current"'],
+    ["hardware_compatibility", "ampere", '"none" or "ampere_plus" or "same_compute_capability"'],
     ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],
     ["workerUrl", "", "a path or URL, not empty and without NUL"],
@@ -342,6 +345,7 @@ describe("other keys", () => {
       optimization_level: 0,
       cuda_graph: "1",
       compute_capability: "current",
+      hardware_compatibility: "ampere_plus",
     };
     expect(engineOptions(parse(given), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
@@ -356,6 +360,7 @@ describe("other keys", () => {
       ["optimization_level", "0"],
       ["cuda_graph", "1"],
       ["compute_capability", "current"],
+      ["hardware_compatibility", "ampere_plus"],
     ]);
     expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],

@@ -10,6 +10,10 @@ export interface Entry {
 }
 
 export const commands: Readonly<Record<string, Entry>> = {
+  build: {
+    about: "Build the engine of a model with TensorRT, and keep it",
+    load: async () => (await import("./build.ts")).command,
+  },
   doctor: {
     about: "What this machine has, what is missing, and how to get it",
     load: async () => (await import("./doctor.ts")).command,

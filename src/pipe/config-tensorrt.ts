@@ -5,6 +5,7 @@ import type { TensorrtOptions } from "./types.ts";
 
 const PRECISIONS = ["fp32", "tf32", "fp16", "bf16"] as const;
 const CAPABILITIES = ["any", "current"] as const;
+const COMPATIBLE = ["none", "ampere_plus", "same_compute_capability"] as const;
 
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
@@ -15,6 +16,7 @@ export interface TensorrtConfig {
   optimizationLevel: number | null;
   cudaGraph: boolean | null;
   computeCapability: (typeof CAPABILITIES)[number] | null;
+  hardwareCompatibility: (typeof COMPATIBLE)[number] | null;
   library: string | null;
 }
 
@@ -37,6 +39,11 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     computeCapability: read(
       "compute_capability",
       (field, value) => readChoice(field, value, CAPABILITIES),
+      null,
+    ),
+    hardwareCompatibility: read(
+      "hardware_compatibility",
+      (field, value) => readChoice(field, value, COMPATIBLE),
       null,
     ),
     library: path("tensorrt"),

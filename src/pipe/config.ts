@@ -71,6 +71,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   optimization_level: true,
   cuda_graph: true,
   compute_capability: true,
+  hardware_compatibility: true,
   tensorrt: true,
   log: true,
   workerUrl: true,

@@ -36,6 +36,7 @@ function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string,
     ["optimization_level", tensorrt.optimizationLevel],
     ["cuda_graph", tensorrt.cudaGraph === null ? null : Number(tensorrt.cudaGraph)],
     ["compute_capability", tensorrt.computeCapability],
+    ["hardware_compatibility", tensorrt.hardwareCompatibility],
   ];
   return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));
 }

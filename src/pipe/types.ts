@@ -1,5 +1,6 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
+import type { BuildProgress } from "./build-watch.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
 
 /** `text` as a person reads it; `fields` the same as data. */
@@ -32,6 +33,12 @@ export interface TensorrtOptions {
   cuda_graph?: boolean | 0 | 1 | "0" | "1";
   /** TensorRT for RTX: an engine for `"any"` device it knows, or for the `"current"` one. Default `"any"`. */
   compute_capability?: "any" | "current";
+  /**
+   * Devices that the engine runs on besides that it is built on: those of `"ampere_plus"`, or of the
+   * `"same_compute_capability"` (TensorRT 10.9 or later). Such engines may be slower. Not with TensorRT for
+   * RTX. Default `"none"`.
+   */
+  hardware_compatibility?: "none" | "ampere_plus" | "same_compute_capability";
   /** Path of libnvinfer or libtensorrt_rtx. Default: `TRTPIPE_TENSORRT`, the loader's path. */
   tensorrt?: string;
 }
@@ -100,8 +107,13 @@ export interface PipeConfig extends TensorrtOptions {
 }
 
 export interface PipeOptions {
-  /** Cancels loading; `pipe()` then rejects with the signal's reason. */
+  /**
+   * Cancels loading; `pipe()` then rejects with the signal's reason. An engine that is being built is given
+   * up: the process that builds it is ended, and nothing of it stays.
+   */
   signal?: AbortSignal;
+  /** Called on this thread's event loop while an engine is built, whenever there is something new. */
+  onProgress?: (progress: BuildProgress) => void;
 }
 
 /** What `data` may be: one tensor for a model of one input, or one for each input by name. */
