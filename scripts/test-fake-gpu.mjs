@@ -1,6 +1,6 @@
 /**
- * `npm run -s test:fake-gpu`: everything of TensorRT and CUDA that can be tested without a device, over the
- * stand-ins of csrc/test/fake: the C part under AddressSanitizer, in the three families, then the pipes in the
+ * `npm run -s test:fake-gpu`: what can be tested of TensorRT and CUDA without a device, over the stand-ins of
+ * csrc/test/fake: the C part under AddressSanitizer, in the three families, then the pipes in the
  * three runtimes. Ends with `N passed, N failed`.
  */
 
