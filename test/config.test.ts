@@ -40,6 +40,7 @@ const KEYS = [
   "pinned_bytes",
   "device_spin_us",
   "compute_capability",
+  "hardware_compatibility",
   "tensorrt",
   "log",
   "workerUrl",
@@ -79,6 +80,7 @@ describe("parseConfig", () => {
         pinnedBytes: null,
         deviceSpinUs: null,
         computeCapability: null,
+        hardwareCompatibility: null,
         library: null,
       },
       precision: { precision: null, conversion: null, layers: false },
@@ -333,6 +335,7 @@ describe("other keys", () => {
     ["device_spin_us", 10_001, "an integer from 0 to 10000"],
     ["self_check", "off", "true or false"],
     ["compute_capability", "9.0", '"any" or "current"'],
+    ["hardware_compatibility", "ampere", '"none" or "ampere_plus" or "same_compute_capability"'],
     ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],
     ["workerUrl", "", "a path or URL, not empty and without NUL"],
@@ -363,6 +366,7 @@ describe("other keys", () => {
       pinned_bytes: "4096",
       device_spin_us: 250,
       compute_capability: "current",
+      hardware_compatibility: "ampere_plus",
     };
     expect(engineOptions(parse(given), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
@@ -378,6 +382,7 @@ describe("other keys", () => {
       ["cuda_graph", "1"],
       ["pinned_bytes", "4096"],
       ["compute_capability", "current"],
+      ["hardware_compatibility", "ampere_plus"],
     ]);
     expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],

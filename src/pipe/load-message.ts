@@ -16,8 +16,11 @@ const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
 
 const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 
-/** `library` is the path of the C library that this thread has loaded; the instances load the same. */
-export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
+/**
+ * `library` is the path of the C library that this thread has loaded; the instances load the same. `build` is
+ * the handle by which this thread watches the building of an engine.
+ */
+export function loadMessage(config: ParsedConfig, library: string, build: number | null): LoadMessage {
   const { model, backend } = config;
   const engine = typeof model === "string" && isEngineFile(model);
   const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
@@ -27,9 +30,12 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
     const options: (readonly [string, string])[] = [...engineOptions(config, name)];
     if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
     if (name === "TensorrtTensor") options.push(...tensorrtPaths(config.tensorrt.library));
+    const apart = backend !== null && backend.process !== null;
+    // A child process builds by itself, where no handle of this process means anything.
+    if (name === "TensorrtTensor" && !apart && build !== null) options.push(["build", String(build)]);
     const conversion = engine ? null : graphConversion(config, name);
-    if (backend === null || backend.process === null) return { backend: name, options, conversion };
-    return { backend: `Process[${name}]`, options: processOptions(backend.process, options), conversion };
+    if (!apart) return { backend: name, options, conversion };
+    return { backend: `Process[${name}]`, options: processOptions(backend.process!, options), conversion };
   });
   return {
     kind: "load",
