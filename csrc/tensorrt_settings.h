@@ -24,7 +24,8 @@ typedef struct tp_trt_settings {
   uint32_t spin_us;
   tp_trt_precision precision;
   uint32_t workspace_mb;
-  uint32_t level;   /* 0..5: how long TensorRT looks for faster kernels */
+  uint32_t level; /* 0..5: how long TensorRT looks for faster kernels */
+  bool device_outputs;
   bool graphs;      /* launch captured batches where that works */
   bool this_device; /* RTX: an engine for the device it is built on, not for all kinds */
   tp_trt_limit min, max;
@@ -34,7 +35,7 @@ typedef struct tp_trt_settings {
 #define TP_TRT_KEYS                                                                                          \
   {"cuda", false}, {"tensorrt", true}, {"tensorrt_parser", false}, {"device_id", false}, {"spin_us", false}, \
       {"precision", false}, {"max_workspace_size", false}, {"optimization_level", false},                    \
-      {"compute_capability", false}, {"cuda_graph", false}, {"min", false}, {                                \
+      {"compute_capability", false}, {"cuda_graph", false}, {"output", false}, {"min", false}, {             \
     "max", false                                                                                             \
   }
 
