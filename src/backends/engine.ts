@@ -15,8 +15,10 @@ import {
   MAX_RANK,
   ROW_BYTES,
   ROW_CHANNEL,
+  ROW_RESULT,
   ROW_SLOT,
   ROW_STATUS,
+  TP_BATCH_CLAIM,
   TP_BATCH_DIMS,
   TP_ERR_DEAD,
   TP_ERR_DEVICE,
@@ -56,6 +58,8 @@ export class Engine {
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
    */
   readonly #openOutputs: readonly number[];
+  /** Outputs may stay in native memory, or do so in a device's. */
+  readonly #hasResults: boolean;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
@@ -65,7 +69,12 @@ export class Engine {
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     const { offsets } = payloadOffsets(shape.strideBytes, shape.slots);
-    native.bindLayout(this.#instance, bigints(offsets), bigints(shape.strideBytes));
+    const tensors = start.inputs.length + start.outputs.length;
+    const strides = shape.strideBytes.slice(0, tensors);
+    native.bindLayout(this.#instance, bigints(offsets.slice(0, tensors)), bigints(strides));
+    if (start.deviceOutputs !== null) {
+      native.device.bindRows(this.#instance, offsets[tensors], shape.strideBytes[tensors]);
+    }
     channels.forEach(({ payload }, index) => {
       native.bindChannel(this.#instance, index, new Uint8Array(payload), shape.slots);
     });
@@ -74,6 +83,8 @@ export class Engine {
     this.#openOutputs = start.outputs.flatMap((output, k) =>
       isOpen(output) ? [dimsWord(start.inputs.length + k)] : [],
     );
+    this.#hasResults = this.#openOutputs.length > 0 || start.deviceOutputs === true;
+    this.#block[BATCH_FLAGS / 4] = TP_BATCH_CLAIM;
     this.#writeLargest(start.inputs);
   }
 
@@ -88,6 +99,7 @@ export class Engine {
         const status = this.#native.run(this.#instance, rows);
         if (status !== TP_OK) throw this.#native.failure(status);
         for (let row = 0; row < rows && this.#block[BATCH_RESULT / 4] !== 0; row++) {
+          this.#claimRow(row);
           this.#native.resultRelease(this.#block[BATCH_RESULT / 4] >>> 0);
         }
       }
@@ -101,7 +113,7 @@ export class Engine {
     if (this.#openInputs.length > 0) this.#writeDims(batch, from);
     const status = this.#native.run(this.#instance, rows);
     if (status !== TP_OK) return this.#failure(status, rows);
-    if (this.#openOutputs.length > 0) this.#readOutputs(batch, from, rows);
+    if (this.#hasResults) this.#readOutputs(batch, from, rows);
     return SUCCESS;
   };
 
@@ -119,6 +131,11 @@ export class Engine {
     this.#block[at + ROW_SLOT / 4] = slot;
   }
 
+  /** Takes a row's reference on the result over from the library. */
+  #claimRow(row: number): void {
+    this.#block[(BATCH_BYTES + row * ROW_BYTES + ROW_RESULT) / 4] = 0;
+  }
+
   /** All rows of a batch have the same item shapes, so those of its first row stand for all. */
   #writeDims(batch: Batch, from: number): void {
     const { control, layout, shape } = this.#channels[batch.channels[from]];
@@ -131,7 +148,7 @@ export class Engine {
    */
   #writeLargest(inputs: readonly OpenDims[]): void {
     if (this.#openInputs.length === 0) return;
-    this.#block[BATCH_FLAGS / 4] = TP_BATCH_DIMS;
+    this.#block[BATCH_FLAGS / 4] |= TP_BATCH_DIMS;
     inputs.forEach(({ largest }, k) => largest?.forEach((dim, d) => (this.#block[dimsWord(k) + d] = dim)));
   }
 
@@ -145,6 +162,8 @@ export class Engine {
       for (const at of this.#openOutputs) {
         for (let d = 0; d < MAX_RANK; d++) control[to++] = this.#block[at + d];
       }
+      // Nothing comes between these two, so that the row's reference is either the library's or the slot's.
+      this.#claimRow(row);
       control[layout.result + slot] = result;
       control[layout.resultRow + slot] = row;
       control[layout.nativeOutputs + slot] = nativeOutputs;
@@ -164,8 +183,7 @@ export class Engine {
       outcomes[row] = -rowStatus;
       lost ||= rowStatus === TP_ERR_DEVICE;
     }
-    if (this.#openOutputs.length > 0 && !lost)
-      return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
+    if (this.#hasResults && !lost) return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
     return { outcome: -status, text, rows: outcomes, retryable: false };
   }
 }

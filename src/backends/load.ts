@@ -20,10 +20,17 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
   for (const candidate of message.candidates) {
     const last = candidate === message.candidates.at(-1);
     try {
-      const model = native.openModel(candidate.options, message.bytes ?? undefined);
-      const description = native.describeModel(model);
+      const models = openAll(native, candidate, message.bytes ?? undefined);
+      const description = native.describeModel(models[0]);
       const reason = reasons.join("; ");
-      return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
+      return {
+        kind: "loaded",
+        models,
+        backend: candidate.backend,
+        reason,
+        description,
+        library: native.path,
+      };
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
       // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of
@@ -33,6 +40,22 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
     }
   }
   throw new ModelLoadError(name, "library", `Cannot load ${name}: no backend was given`);
+}
+
+/** On every device, or on none. */
+function openAll(
+  native: Native,
+  { options, more }: EngineCandidate,
+  bytes: Uint8Array | undefined,
+): number[] {
+  const models: number[] = [];
+  try {
+    for (const one of [options, ...more]) models.push(native.openModel(one, bytes));
+    return models;
+  } catch (error) {
+    for (const model of models) native.closeModel(model);
+    throw error;
+  }
 }
 
 function loadError(name: string, candidate: EngineCandidate, error: NativeError): ModelLoadError {

@@ -4,11 +4,13 @@ import { readChoice, readInteger, readText, refuse } from "./config-values.ts";
 import type { TensorrtOptions } from "./types.ts";
 
 const PRECISIONS = ["fp32", "tf32", "fp16", "bf16"] as const;
+const DEVICE_MAX = 63;
 const CAPABILITIES = ["any", "current"] as const;
 
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
-  deviceId: number | null;
+  /** In the order in which instances are made on them. */
+  deviceIds: readonly number[] | null;
   precision: (typeof PRECISIONS)[number] | null;
   cache: string | null;
   workspaceMb: number | null;
@@ -28,7 +30,7 @@ export function readTensorrt(read: Reader): TensorrtConfig {
   const path = (key: Key): string | null =>
     read(key, (field, value) => readText(field, value, "a path"), null);
   return {
-    deviceId: integer("device_id", 0, 63),
+    deviceIds: read("device_id", readDevices, null),
     precision: read("precision", (field, value) => readChoice(field, value, PRECISIONS), null),
     cache: path("model::cache"),
     workspaceMb: integer("max_workspace_size", 1, 1_048_576),
@@ -41,6 +43,14 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     ),
     library: path("tensorrt"),
   };
+}
+
+/** One device, or several. */
+function readDevices(field: string, value: unknown): readonly number[] {
+  if (!Array.isArray(value)) return [readInteger(field, value, 0, DEVICE_MAX)];
+  const ids = Array.from(value as unknown[], (one, i) => readInteger(`${field}[${i}]`, one, 0, DEVICE_MAX));
+  if (ids.length > 0 && new Set(ids).size === ids.length) return ids;
+  throw refuse(field, value, "at least one device, and each once");
 }
 
 /** TorchPipe writes 0 and 1, also as texts. */

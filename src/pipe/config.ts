@@ -42,6 +42,8 @@ export interface ParsedConfig {
   spinUs: number;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
+  /** Where results are. */
+  output: "host" | "device";
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -72,6 +74,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   cuda_graph: true,
   compute_capability: true,
   tensorrt: true,
+  output: true,
   log: true,
   workerUrl: true,
 };
@@ -93,6 +96,8 @@ export function parseConfig(config: unknown): ParsedConfig {
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
   if (min !== null && max !== null) checkMinMax(min, max);
+  const tensorrt = readTensorrt(read);
+  checkDevices(tensorrt, instanceNum);
   const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
   return {
     backend,
@@ -108,10 +113,33 @@ export function parseConfig(config: unknown): ParsedConfig {
     warmUp: integer("warm_up", 0, 1000, 1),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), null),
-    tensorrt: readTensorrt(read),
+    tensorrt,
+    output: read("output", (field, value) => readOutput(field, value, backend), "host"),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
   };
+}
+
+/** Each device runs an instance at least. */
+function checkDevices({ deviceIds }: TensorrtConfig, instanceNum: number): void {
+  if (deviceIds === null || deviceIds.length <= instanceNum) return;
+  const expected = `at most as many devices as instance_num, which is ${instanceNum}`;
+  throw refuse("device_id", deviceIds, expected);
+}
+
+/** Device memory is for those who run in this process on a device. */
+function readOutput(field: string, value: unknown, backend: ResolvedBackend | null): "host" | "device" {
+  const output = readChoice(field, value, ["host", "device"]);
+  if (output === "host" || backend === null) return output;
+  if (backend.process !== null) {
+    throw refuse(
+      field,
+      value,
+      '"host", because Process[X] runs in other processes, whose device memory is theirs',
+    );
+  }
+  if (backend.name === "TensorrtTensor") return output;
+  throw refuse(field, value, `"host", because ${backend.name} gives host memory`);
 }
 
 /** The values that were given, each property read once. */

@@ -33,6 +33,7 @@ export function describePipe(
     maxCallers: config.maxCallers,
     intraOpThreads: config.intraOpThreads,
     session: config.session,
+    devices: spec.device === null ? [] : spec.device.ids,
   };
 }
 

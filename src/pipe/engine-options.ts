@@ -14,22 +14,30 @@ import { MAX_RANK } from "../native/abi.ts";
  * Options of tp_model_open for one backend, but for where its library lies. Throws ConfigError for a
  * backend's arguments that mean nothing.
  */
-export function engineOptions(config: ParsedConfig, backend: BackendName): EngineOptions {
+export function engineOptions(
+  config: ParsedConfig,
+  backend: BackendName,
+  deviceId: number | null = null,
+): EngineOptions {
   const options: [string, string][] = [["backend", backend]];
   if (backend === "Identity" || backend === "Fault") return [...options, ...echoOptions(config)];
   if (typeof config.model === "string") options.push(["path", config.model]);
-  if (backend === "TensorrtTensor") return [...options, ...tensorrtOptions(config)];
+  if (backend === "TensorrtTensor") return [...options, ...tensorrtOptions(config, deviceId)];
   options.push(["threads", String(config.intraOpThreads)], ["session", config.session]);
   return options;
 }
 
 /** What is not given has the C library's default. */
-function tensorrtOptions({ tensorrt, min, max, spinUs }: ParsedConfig): [string, string][] {
+function tensorrtOptions(
+  { tensorrt, min, max, spinUs, output }: ParsedConfig,
+  deviceId: number | null,
+): [string, string][] {
   const given: [string, string | number | null][] = [
     ["min", min && limitText(min)],
     ["max", max && limitText(max)],
     ["spin_us", Math.round(spinUs)],
-    ["device_id", tensorrt.deviceId],
+    ["device_id", deviceId],
+    ["output", output === "host" ? null : output],
     ["precision", tensorrt.precision],
     ["model::cache", tensorrt.cache],
     ["max_workspace_size", tensorrt.workspaceMb],

@@ -19,15 +19,19 @@ const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
   const { model, backend } = config;
   const engine = typeof model === "string" && isEngineFile(model);
-  const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
+  // What only TensorRT can do is no reason to do without it.
+  const preferred = engine || config.output === "device" ? PREFERRED.slice(0, 1) : PREFERRED;
   const names = backend === null ? preferred : [backend.name];
   const libraries = names.includes("OnnxTensor") ? onnxruntimes(config) : [];
   const candidates = names.map((name): EngineCandidate => {
-    const options: (readonly [string, string])[] = [...engineOptions(config, name)];
-    if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
-    if (name === "TensorrtTensor") options.push(...tensorrtPaths(config));
-    if (backend === null || backend.process === null) return { backend: name, options };
-    return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
+    const [options, ...more] = devicesOf(config, name).map((deviceId) => {
+      const inner: (readonly [string, string])[] = [...engineOptions(config, name, deviceId)];
+      if (name === "OnnxTensor") for (const file of libraries) inner.push(["onnxruntime", file]);
+      if (name === "TensorrtTensor") inner.push(...tensorrtPaths(config));
+      return backend === null || backend.process === null ? inner : processOptions(backend.process, inner);
+    });
+    const inProcess = backend !== null && backend.process !== null;
+    return { backend: inProcess ? `Process[${name}]` : name, options, more };
   });
   return {
     kind: "load",
@@ -36,6 +40,11 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
     bytes: model instanceof Uint8Array ? model : null,
     candidates,
   };
+}
+
+/** The devices that the model is loaded on; null: the default one, or none. */
+function devicesOf({ tensorrt }: ParsedConfig, backend: BackendName): readonly (number | null)[] {
+  return backend === "TensorrtTensor" && tensorrt.deviceIds !== null ? tensorrt.deviceIds : [null];
 }
 
 /**

@@ -13,10 +13,12 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
+import { isAlive } from "./attach.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
+import { sweep } from "./sweep.ts";
 import type { Log } from "./types.ts";
 
 /** What exists once the model is loaded. */
@@ -39,8 +41,8 @@ export class Owner {
   #loaded: Loaded | null = null;
   /** Handle of each instance in the C library, while its thread has it. */
   readonly #handles = new Map<number, number>();
-  /** Handle of the loaded model, 0 before and after. */
-  #model = 0;
+  /** Handles of the loaded model, one for each device; none before and after. */
+  #models: readonly number[] = [];
   #caller: Caller | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
@@ -86,7 +88,7 @@ export class Owner {
       throw asLoadError(error, message, "library", `Cannot start a thread from ${this.#url.href} (${hint})`);
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
-    this.#model = model.model;
+    this.#models = model.models;
     if (this.#leaving) {
       this.#letGo();
       throw new PipeClosedError("Cannot start a pipe that was given up");
@@ -142,7 +144,17 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of this.loaded.channels) channel.ringCaller();
+    this.#sweep();
     this.#letGo();
+  }
+
+  /** Of callers that cannot do so themselves: those whose threads ended, and our own after it gave up. */
+  #sweep(): void {
+    const { channels, spec } = this.loaded;
+    for (const channel of channels) {
+      const { index, watch } = channel;
+      if (index === 0 || (watch !== 0 && !isAlive(this.#native, watch))) sweep(spec, channel, this.#native);
+    }
   }
 
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
@@ -162,8 +174,8 @@ export class Owner {
   #letGo(): void {
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
-    if (this.#model !== 0) this.#native.closeModel(this.#model);
-    this.#model = 0;
+    for (const model of this.#models) this.#native.closeModel(model);
+    this.#models = [];
   }
 
   /** Nobody will answer what waits: every caller is told. */
@@ -191,7 +203,7 @@ export class Owner {
     return {
       kind: "start",
       library: loaded.model.library,
-      model: loaded.model.model,
+      model: loaded.model.models[instance % loaded.model.models.length],
       instance,
       shape: loaded.shape,
       pool: loaded.pool.buffer,
@@ -204,6 +216,7 @@ export class Owner {
       warmUp: this.#caller === null ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
+      deviceOutputs: loaded.spec.device === null ? null : loaded.spec.device.outputs,
     };
   }
 }

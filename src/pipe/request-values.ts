@@ -5,6 +5,7 @@
 
 import { InputError } from "../errors.ts";
 import { MAX_RANK } from "../native/abi.ts";
+import { DeviceTensor } from "./device-tensor.ts";
 import type { ModelSpec } from "./spec.ts";
 import { Tensor, isTensorLike } from "./tensor.ts";
 import type { TensorLike } from "./tensor.ts";
@@ -64,7 +65,7 @@ export function asInputError(error: unknown): InputError {
  * too.
  */
 function isSingle(data: unknown, { inputs }: ModelSpec): boolean {
-  if (tagOf(data) !== undefined || data instanceof Tensor) return true;
+  if (tagOf(data) !== undefined || data instanceof Tensor || data instanceof DeviceTensor) return true;
   if (!isTensorLike(data)) return false;
   return !["data", "shape", "dtype"].every((key) => inputs.some(({ name }) => name === key));
 }
@@ -102,13 +103,19 @@ function readValue(value: unknown, name: string, to: RequestValue): void {
     to.rank = -1;
     return;
   }
+  if (value instanceof DeviceTensor) return readShaped(value, value, name, to);
   if (!isTensorLike(value)) throw new InputError(name, "a Tensor or typed array", showSafely(value));
-  readTensor(value, name, to);
+  readShaped(value, value.data, name, to);
 }
 
-function readTensor(value: TensorLike, name: string, to: RequestValue): void {
+function readShaped(
+  value: Pick<TensorLike, "shape" | "dtype">,
+  view: unknown,
+  name: string,
+  to: RequestValue,
+): void {
   const shape: unknown = value.shape;
-  to.view = value.data;
+  to.view = view;
   to.dtype = value.dtype;
   if (!Array.isArray(shape)) throw new InputError(name, "a shape as an array of integers", showSafely(shape));
   const rank = shape.length;

@@ -6,6 +6,8 @@
 import { InputError } from "../errors.ts";
 import { dtypes, isDtype, showDtype } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
+import { checkPlace } from "./device-rows.ts";
+import { DeviceTensor } from "./device-tensor.ts";
 import { asInputError, readData, readValues } from "./request-values.ts";
 import type { RequestValue } from "./request-values.ts";
 import { showCount, showRows, showShape } from "./shape.ts";
@@ -21,6 +23,8 @@ export interface RequestScratch {
    * to read until the caller's code runs again.
    */
   readonly sources: TensorData[];
+  /** The same for inputs that are in device memory; null for the others. */
+  readonly devices: (DeviceTensor | null)[];
   /** Elements of one row of each input. */
   readonly elements: number[];
   /** The open dimensions of all inputs, in the order of the inputs and their dimensions. */
@@ -33,7 +37,7 @@ export interface RequestScratch {
 const NOTHING = new Uint8Array(0);
 
 export function newScratch(): RequestScratch {
-  return { rows: 0, sources: [], elements: [], dims: [], values: [], reading: false };
+  return { rows: 0, sources: [], devices: [], elements: [], dims: [], values: [], reading: false };
 }
 
 /**
@@ -75,8 +79,11 @@ function checkValues(spec: ModelSpec, values: readonly RequestValue[], scratch: 
 }
 
 /** Forgets the caller's data, which would otherwise be kept until the next request. */
-export function clearScratch({ sources }: RequestScratch): void {
-  for (let k = 0; k < sources.length; k++) sources[k] = NOTHING;
+export function clearScratch({ sources, devices }: RequestScratch): void {
+  for (let k = 0; k < sources.length; k++) {
+    sources[k] = NOTHING;
+    devices[k] = null;
+  }
 }
 
 /**
@@ -89,6 +96,7 @@ function readBare(data: object, input: InputSpec, spec: ModelSpec, scratch: Requ
     return false;
   scratch.rows = rows;
   scratch.sources[0] = data;
+  scratch.devices[0] = null;
   scratch.elements[0] = input.itemElements;
   return true;
 }
@@ -107,6 +115,8 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
   }
   const { view } = value;
   value.view = undefined;
+  scratch.devices[k] = null;
+  if (view instanceof DeviceTensor) return checkDevice(spec, k, value, view, scratch);
   const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
   const rows = value.rank === -1 ? bareRows(spec, input, length, view) : shapedRows(spec, input, value);
@@ -121,6 +131,24 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
     ? carrier
     : new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length);
   scratch.elements[k] = elements;
+  return rows;
+}
+
+/** The same for what is in device memory: its class vouches for its length. */
+function checkDevice(
+  spec: ModelSpec,
+  k: number,
+  value: RequestValue,
+  tensor: DeviceTensor,
+  scratch: RequestScratch,
+): number {
+  const input = spec.inputs[k];
+  checkPlace(spec, input.name, tensor);
+  const rows = shapedRows(spec, input, value);
+  checkRows(spec, input, rows);
+  scratch.sources[k] = NOTHING;
+  scratch.devices[k] = tensor;
+  scratch.elements[k] = itemElements(spec, value);
   return rows;
 }
 

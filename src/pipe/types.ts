@@ -1,5 +1,6 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
+import type { DeviceTensor } from "./device-tensor.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
 
 /** `text` as a person reads it; `fields` the same as data. */
@@ -11,8 +12,13 @@ export type Log = (
 
 /** The keys of `TensorrtTensor`. */
 export interface TensorrtOptions {
-  /** The CUDA device, counted from 0. Default 0. */
-  device_id?: number | string;
+  /**
+   * The CUDA device, counted from 0, or several: instances are made on them in turn, and each has the model.
+   * Default 0.
+   */
+  device_id?: number | string | readonly (number | string)[];
+  /** Where results are: a Tensor on the `"host"`, or a DeviceTensor on the `"device"`. Default `"host"`. */
+  output?: "host" | "device";
   /**
    * `"fp32"` is IEEE float32. `"tf32"` may round what is multiplied to 10 bits, which is faster. `"fp16"` and
    * `"bf16"` let layers run in 16 bits (TensorRT 10; later versions take the types of the model). Default
@@ -105,21 +111,21 @@ export interface PipeOptions {
 }
 
 /** What `data` may be: one tensor for a model of one input, or one for each input by name. */
-export type InputValue = Tensor | TensorData;
+export type InputValue = Tensor | DeviceTensor | TensorData;
 export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
   /**
    * Batch dimension first (rows). A bare typed array is given the model's shape. Copied before the call
-   * returns.
+   * returns; a DeviceTensor is kept until the request is done, and must not be written to meanwhile.
    */
   data: InputData;
   /**
-   * Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has
-   * several outputs.
+   * Set when the inference succeeded, absent otherwise: a Tensor (with `output: "device"`, a DeviceTensor that
+   * the caller disposes of), or a record by name if the model has several outputs.
    */
-  result?: Tensor | Readonly<Record<string, Tensor>>;
+  result?: Tensor | DeviceTensor | Readonly<Record<string, Tensor | DeviceTensor>>;
 }
 
 /** `"high"` goes before `"normal"`, and that before `"low"`. */
@@ -241,6 +247,8 @@ export interface PipeDescription {
   maxCallers: number;
   intraOpThreads: number;
   session: "shared" | "own";
+  /** CUDA devices that instances run on, in turn; empty where data is in host memory alone. */
+  devices: readonly number[];
 }
 
 /** Why a batch was sent when it was. */
