@@ -221,7 +221,7 @@ describe('output: "device"', () => {
   it("gives each request its own of a batch, and joins what ran apart", async () => {
     const models = await negate({ output: "device", instance_num: 2, batching_timeout: 5 });
     const requests = Array.from({ length: 30 }, (_, i) =>
-      Array.from({ length: 1 + (i % 7) }, (_, k) => row(100 * i + 10 * k)),
+      Array.from({ length: 1 + (i % 7) }, (__, k) => row(100 * i + 10 * k)),
     );
     const answers = await Promise.all(
       requests.map(async (rows) => {
