@@ -61,7 +61,8 @@ static void check_host(const device_fixture *d, uint32_t slot, uint32_t columns,
   }
 }
 
-/* Rows from hosts and tensors in any order; the instance is on device 0, so the other one's are copied over. */
+/* Rows from hosts and tensors in any order; the instance is on device 0, so the other one's are copied
+ * over. */
 static void mixed(const char *options, uint32_t min_rows) {
   device_fixture d = make(options, min_rows, 3, 12);
   open_device(1);

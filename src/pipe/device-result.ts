@@ -25,8 +25,8 @@ export class DeviceOutputReader {
   }
 
   /**
-   * Rows that one batch gave side by side are a part of its memory as they are; others are copied together, on
-   * the device of the first.
+   * * Rows that one batch gave side by side are a part of its memory as they are; others are copied together,
+   * on the device of the first.
    */
   read(slots: ArrayLike<number>): DeviceTensor {
     const { open } = this.#place;

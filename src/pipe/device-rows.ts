@@ -1,6 +1,6 @@
 /**
- * Inputs in device memory, on the caller's side. A slot whose record of an input is not 0 owns one reference on
- * the tensor that it names, from before it is published until it is used again.
+ * * Inputs in device memory, on the caller's side. A slot whose record of an input is not 0 owns one
+ * reference on the tensor that it names, from before it is published until it is used again.
  */
 
 import { InputError, InvariantError } from "../errors.ts";
@@ -71,7 +71,9 @@ export class DeviceRows {
     }
   }
 
-  /** Writes the records of `rows` slots from `slot` on, for rows from `row` on. The slots own the references. */
+  /**
+   * Writes the records of `rows` slots from `slot` on, for rows from `row` on. The slots own the references.
+   */
   write({ devices }: RequestScratch, row: number, slot: number, rows: number): void {
     for (let k = 0; k < this.#inputs.length; k++) {
       const tensor = devices[k];

@@ -26,8 +26,8 @@ export interface DeviceOptions {
 
 export interface WrapOptions extends DeviceOptions {
   /**
-   * Called once, on this thread, when the memory is not used any more: some time after `dispose()`, or at once
-   * if it could not be wrapped.
+   * * Called once, on this thread, when the memory is not used any more: some time after `dispose()`, or at
+   * once if it could not be wrapped.
    */
   release: () => void;
 }
@@ -35,7 +35,9 @@ export interface WrapOptions extends DeviceOptions {
 /** The C library, as far as tensors need it. */
 type NativeTensors = Pick<Native, "device" | "path">;
 
-/** The reference that a DeviceTensor has, apart from it, so that it can be given back when it is collected. */
+/**
+ * The reference that a DeviceTensor has, apart from it, so that it can be given back when it is collected.
+ */
 interface Held {
   readonly native: NativeTensors;
   handle: number;
@@ -78,8 +80,9 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * Memory for a tensor; what is in it is not defined. Rejects with InputError (shape, dtype), ConfigError (no
-   * such device, or no CUDA: it says what is missing) or ExecutionError (no memory left, or above the limit).
+   * * Memory for a tensor; what is in it is not defined. Rejects with InputError (shape, dtype), ConfigError
+   * (no such device, or no CUDA: it says what is missing) or ExecutionError (no memory left, or above the
+   * limit).
    */
   static async allocate<D extends Dtype>(
     shape: readonly number[],
@@ -96,8 +99,8 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * A copy in device memory. `source` is what `Tensor.from` takes, and must not change until this resolves: it
-   * is copied piece by piece, with turns of the event loop in between. Rejects as `allocate` does.
+   * * A copy in device memory. `source` is what `Tensor.from` takes, and must not change until this resolves:
+   * it is copied piece by piece, with turns of the event loop in between. Rejects as `allocate` does.
    */
   static async from<D extends Dtype>(source: Tensor<D>, options?: DeviceOptions): Promise<DeviceTensor<D>>;
   static async from(source: TensorSource, options?: DeviceOptions): Promise<DeviceTensor>;
@@ -118,9 +121,9 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * A tensor of memory that somebody else owns, at an address that CUDA knows on that device. What is queued to
-   * write it must be done. `options.release` is called once, whatever becomes of this call. Rejects as
-   * `allocate` does, and with InputError for an address that is not one.
+   * * A tensor of memory that somebody else owns, at an address that CUDA knows on that device. What is
+   * queued to write it must be done. `options.release` is called once, whatever becomes of this call. Rejects
+   * as `allocate` does, and with InputError for an address that is not one.
    */
   static async wrap<D extends Dtype>(
     pointer: bigint,
@@ -148,8 +151,8 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * The same memory, for this thread, from what `share()` gave on another. It has to be disposed of here, too.
-   * Throws InputError if the tensor is gone, ConfigError if it is of another process or version.
+   * * The same memory, for this thread, from what `share()` gave on another. It has to be disposed of here,
+   * too. Throws InputError if the tensor is gone, ConfigError if it is of another process or version.
    */
   static attach(shared: SharedDeviceTensor): DeviceTensor {
     const { library, handle, shape, dtype } = checkShared(shared);
@@ -170,8 +173,8 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * Limits the bytes that all device tensors of the process have on a device, results that stay there included;
-   * 0: no limit. What is above it fails with ExecutionError, and nothing of it is kept.
+   * * Limits the bytes that all device tensors of the process have on a device, results that stay there
+   * included; 0: no limit. What is above it fails with ExecutionError, and nothing of it is kept.
    */
   static limit(bytes: number, options: DeviceOptions = {}): void {
     if (!Number.isSafeInteger(bytes) || bytes < 0) {
@@ -261,8 +264,8 @@ export class DeviceTensor<D extends Dtype = Dtype> {
   }
 
   /**
-   * Gives the memory back. Requests in flight keep it until they are done, and other threads that attached have
-   * their own. May be called more than once.
+   * * Gives the memory back. Requests in flight keep it until they are done, and other threads that attached
+   * have their own. May be called more than once.
    */
   dispose(): void {
     collected.unregister(this.#held);

@@ -17,6 +17,8 @@ import { showSafely, tagOf } from "./views.ts";
  */
 export interface RequestValue {
   view: unknown;
+  /** Instead of a view, if it is in device memory. */
+  device: DeviceTensor | null;
   /** undefined for a bare typed array. */
   dtype: unknown;
   /** Number of dimensions; -1 for a bare typed array. */
@@ -25,7 +27,7 @@ export interface RequestValue {
 }
 
 export function newValue(): RequestValue {
-  return { view: undefined, dtype: undefined, rank: -1, dims: [] };
+  return { view: undefined, device: null, dtype: undefined, rank: -1, dims: [] };
 }
 
 /** `input.data` of an object that can take a result; a stale result is deleted. */
@@ -97,13 +99,18 @@ function isRecord(data: unknown): data is object {
 }
 
 function readValue(value: unknown, name: string, to: RequestValue): void {
+  to.device = null;
   if (tagOf(value) !== undefined) {
     to.view = value;
     to.dtype = undefined;
     to.rank = -1;
     return;
   }
-  if (value instanceof DeviceTensor) return readShaped(value, value, name, to);
+  if (value instanceof DeviceTensor) {
+    readShaped(value, undefined, name, to);
+    to.device = value;
+    return;
+  }
   if (!isTensorLike(value)) throw new InputError(name, "a Tensor or typed array", showSafely(value));
   readShaped(value, value.data, name, to);
 }

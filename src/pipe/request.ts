@@ -7,7 +7,7 @@ import { InputError } from "../errors.ts";
 import { dtypes, isDtype, showDtype } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import { checkPlace } from "./device-rows.ts";
-import { DeviceTensor } from "./device-tensor.ts";
+import type { DeviceTensor } from "./device-tensor.ts";
 import { asInputError, readData, readValues } from "./request-values.ts";
 import type { RequestValue } from "./request-values.ts";
 import { showCount, showRows, showShape } from "./shape.ts";
@@ -113,10 +113,10 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
     const got = isDtype(value.dtype) ? `a Tensor of ${value.dtype}` : `dtype ${showSafely(value.dtype)}`;
     throw new InputError(input.name, showDtype(input.dtype), got);
   }
-  const { view } = value;
+  const { view, device } = value;
   value.view = undefined;
-  scratch.devices[k] = null;
-  if (view instanceof DeviceTensor) return checkDevice(spec, k, value, view, scratch);
+  value.device = scratch.devices[k] = null;
+  if (device !== null) return checkDevice(spec, k, value, device, scratch);
   const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
   const rows = value.rank === -1 ? bareRows(spec, input, length, view) : shapedRows(spec, input, value);

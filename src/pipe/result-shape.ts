@@ -21,8 +21,8 @@ export function fullShape({ batched }: Place, rows: number, item: readonly numbe
 }
 
 /**
- * The item shape that the run gave output `open` of those whose shape is open; all rows of a request must have
- * the same to become one tensor.
+ * * The item shape that the run gave output `open` of those whose shape is open; all rows of a request must
+ * have the same to become one tensor.
  */
 export function openItem(
   channel: Channel,

@@ -134,8 +134,8 @@ export function memoryShape(spec: ModelSpec, config: ParsedConfig): MemoryShape 
 }
 
 /**
- * Room in a slot for one item of each tensor, inputs first; behind them, where inputs may be in device memory,
- * for a record of each input that says so.
+ * * Room in a slot for one item of each tensor, inputs first; behind them, where inputs may be in device
+ * memory, for a record of each input that says so.
  */
 export function slotStrides({
   inputs,

@@ -122,8 +122,8 @@ export interface PipeInput {
    */
   data: InputData;
   /**
-   * Set when the inference succeeded, absent otherwise: a Tensor (with `output: "device"`, a DeviceTensor that
-   * the caller disposes of), or a record by name if the model has several outputs.
+   * * Set when the inference succeeded, absent otherwise: a Tensor (with `output: "device"`, a DeviceTensor
+   * that the caller disposes of), or a record by name if the model has several outputs.
    */
   result?: Tensor | DeviceTensor | Readonly<Record<string, Tensor | DeviceTensor>>;
 }

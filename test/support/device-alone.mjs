@@ -1,6 +1,6 @@
 /**
- * Device tensors in a process of their own. The argument says what is tried: "collect": one that is forgotten is
- * given back by the collector; "allocate": what a machine without CUDA answers.
+ * * Device tensors in a process of their own. The argument says what is tried: "collect": one that is
+ * forgotten is given back by the collector; "allocate": what a machine without CUDA answers.
  */
 
 import process from "node:process";

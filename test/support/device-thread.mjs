@@ -1,4 +1,6 @@
-/** A thread that gets a shared DeviceTensor: it reads it, keeps it if it is told so, and answers what came. */
+/**
+ * A thread that gets a shared DeviceTensor: it reads it, keeps it if it is told so, and answers what came.
+ */
 
 import { parentPort } from "node:worker_threads";
 import { DeviceTensor } from "trtpipe";
