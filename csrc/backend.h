@@ -47,6 +47,12 @@ typedef struct tp_native_output {
   int64_t dims[TP_MAX_RANK];
 } tp_native_output;
 
+/* Rows of a tensor that lie side by side. */
+typedef struct tp_piece {
+  uint8_t *data;
+  uint32_t rows;
+} tp_piece;
+
 /*
  * One run, as the exports prepare it and the backend completes it. Lives in the instance. Index k counts
  * inputs first, then outputs. Shapes are item shapes; the full shape has `run_rows` before them unless
@@ -57,6 +63,10 @@ typedef struct tp_run {
   uint32_t run_rows; /* rows that the engine sees: padded to min_rows, or to the model's batch size */
   /* Inputs: run_rows items in one piece. Outputs: where they go; NULL: the backend fills `native` instead. */
   uint8_t *data[TP_MAX_TENSORS];
+  /* Not 0: the tensor's first `rows` rows are those of so many pieces, in this order, and not in `data`,
+     which is not NULL all the same. What is padded is not there. Only for backends that can pin memory. */
+  uint32_t pieces[TP_MAX_TENSORS];
+  tp_piece *piece[TP_MAX_TENSORS];
   uint64_t item_bytes[TP_MAX_TENSORS]; /* of inputs, and of outputs that have `data` */
   int32_t rank[TP_MAX_TENSORS];        /* likewise */
   int64_t dims[TP_MAX_TENSORS][TP_MAX_RANK];
@@ -85,6 +95,17 @@ typedef struct tp_backend {
      for k before is gone, and `memory` is NULL, also after a failure. NULL here: the exports take memory of
      any kind themselves. Errors: MEMORY, DEVICE. Instance thread. */
   int32_t (*stage)(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
+  /* Bytes of each caller's memory that an instance may pin; 0: none. NULL, as the two that follow: the
+     backend has no use for that. Instance thread. */
+  uint64_t (*pin_limit)(const void *instance);
+  /* Makes callers' memory, in whole pages, such that the device reads and writes it directly. `pin`: what
+     unpin is given; NULL if the system refuses, which is no failure. Errors: MEMORY, DEVICE. Instance
+     thread. */
+  int32_t (*pin)(void *instance, void *memory, uint64_t bytes, void **pin);
+  /* The memory is a caller's alone again when this returns. Any thread. */
+  void (*unpin)(void *pin);
+  /* Items of fewer bytes than this are no pieces: they go through staging memory. */
+  uint64_t piece_bytes;
   /* Runs a batch; TP_OK, EXECUTION, ROWS, SPLIT, MEMORY, DEVICE, LOST or DEAD. After TP_OK and TP_ERR_ROWS
      every output without `data` is in `native`, and its owner is released by the caller; after any other
      status there is none. Instance thread. */

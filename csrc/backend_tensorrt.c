@@ -84,12 +84,17 @@ static void interrupt(void *instance) { (void)instance; }
 const tp_backend tp_backend_tensorrt = {
     .name = "TensorrtTensor",
     .keys = keys,
-    /* The device reads and writes pinned memory only, which slots are not. */
+    /* The engine reads and writes the device's memory only. */
     .in_place_bytes = UINT64_MAX,
     .open = open_tensorrt,
     .close = close_tensorrt,
     .instance_create = create,
     .stage = tp_trt_stage,
+    .pin_limit = tp_trt_pin_limit,
+    .pin = tp_trt_pin,
+    .unpin = tp_cuda_unpin,
+    /* A copy that a device is asked for costs some microseconds, as long as copying so much does. */
+    .piece_bytes = 16384,
     .run = tp_trt_run,
     .destroy = tp_trt_destroy,
     .device = tp_trt_device,

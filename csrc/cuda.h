@@ -91,4 +91,13 @@ void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory);
 int32_t tp_cuda_host_alloc(tp_cuda_device *device, uint64_t bytes, void **memory);
 void tp_cuda_host_free(tp_cuda_device *device, void *memory);
 
+/*
+ * Lets all devices read and write callers' memory directly, in whole pages, until tp_cuda_unpin of `pin`.
+ * Memory that lies within what is pinned already shares it, whoever pinned it and for which device. `pin` is
+ * NULL where the system refuses: such memory is copied through tp_cuda_host_alloc's. Enters the device
+ * itself. Errors: MEMORY (of our own), DEVICE. cuda_pin.c.
+ */
+int32_t tp_cuda_pin(tp_cuda_device *device, void *memory, uint64_t bytes, void **pin);
+void tp_cuda_unpin(void *pin);
+
 #endif

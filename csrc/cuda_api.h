@@ -30,6 +30,7 @@ typedef struct CUuuid {
 #define CU_EVENT_BLOCKING_SYNC 1u
 #define CU_EVENT_DISABLE_TIMING 2u
 #define CU_MEMHOSTALLOC_PORTABLE 1u
+#define CU_MEMHOSTREGISTER_PORTABLE 1u
 #define CU_ATTRIBUTE_MAJOR 75
 #define CU_ATTRIBUTE_MINOR 76
 #define CU_ATTRIBUTE_POOLS 115
@@ -73,6 +74,9 @@ typedef struct CUuuid {
   X(pool_set, cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value))                 \
   X(host_take, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                         \
   X(host_give, cuMemFreeHost, (void *memory))                                                         \
+  X(host_pin, cuMemHostRegister_v2, (void *memory, size_t bytes, unsigned flags))                     \
+  X(host_unpin, cuMemHostUnregister, (void *memory))                                                  \
+  X(memory_fill, cuMemsetD8Async, (CUdeviceptr to, unsigned char byte, size_t bytes, CUstream))       \
   X(to_device, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream))      \
   X(to_host, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream))              \
   X(on_device, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream))      \

@@ -5,6 +5,7 @@
 #include "handles.h"
 #include "instance.h"
 #include "memory.h"
+#include "pins.h"
 #include "status.h"
 
 int32_t tp_device_rows_create(tp_instance *x) {
@@ -37,6 +38,7 @@ static int32_t bind(tp_instance *x, uint64_t offset, uint64_t stride) {
                    (unsigned long long)needed, (unsigned long long)stride, (unsigned long long)offset);
   }
   /* Channels are checked against all that lies in them, so they have to be bound once more. */
+  tp_pins_drop_all(x);
   memset(x->channels, 0, sizeof x->channels);
   x->device.lane = (tp_lane){offset, stride};
   x->device.bound = true;

@@ -6,6 +6,7 @@
 #include "handles.h"
 #include "memory.h"
 #include "outputs.h"
+#include "pins.h"
 #include "status.h"
 
 /* Rows of one batch: what fits beside every other limit, and keeps products of small numbers small. */
@@ -49,9 +50,11 @@ int32_t tp_instance_stage(tp_instance *instance, uint32_t k, uint64_t bytes) {
 
 static void free_instance(tp_instance *x) {
   const tp_backend *backend = x->model->backend;
+  tp_pins_drop_all(x);
   if (x->state != NULL) backend->destroy(x->state);
   for (uint32_t k = 0; backend->stage == NULL && k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
   tp_device_rows_destroy(x);
+  tp_free(x->pieces);
   tp_free(x->places);
   tp_free(x->row_status);
   tp_model_release(x->model);
@@ -84,6 +87,17 @@ static int32_t check_rows(const tp_model_info *info, uint32_t max_rows, uint32_t
   return TP_OK;
 }
 
+/* Room to tell in which pieces a batch lies, where memory may be pinned. */
+static int32_t prepare_pieces(tp_instance *x) {
+  const tp_backend *backend = x->model->backend;
+  if (backend->pin == NULL || backend->pin_limit(x->state) == 0) return TP_OK;
+  uint32_t tensors = x->model->info.inputs + x->model->info.outputs;
+  x->pieces = tp_alloc((size_t)tensors * x->max_rows * sizeof *x->pieces);
+  if (x->pieces == NULL) return TP_ERR_MEMORY;
+  for (uint32_t k = 0; k < tensors; k++) x->run.piece[k] = x->pieces + (size_t)k * x->max_rows;
+  return TP_OK;
+}
+
 /* What never changes between runs of a fixed shape is written once. */
 static int32_t prepare(tp_instance *x) {
   const tp_model_info *info = &x->model->info;
@@ -94,6 +108,7 @@ static int32_t prepare(tp_instance *x) {
   x->run.row_status = x->row_status;
   int32_t status = x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
   if (status == TP_OK) status = tp_device_rows_create(x);
+  if (status == TP_OK) status = prepare_pieces(x);
   for (uint32_t k = 0; status == TP_OK && k < info->inputs + info->outputs; k++) {
     const tp_tensor_spec *spec = &info->tensors[k];
     x->run.rank[k] = spec->rank;
@@ -166,6 +181,7 @@ static int32_t bind_layout(tp_instance *x, const uint64_t *offsets, const uint64
     if (status != TP_OK) return status;
   }
   memcpy(x->lanes, lanes, count * sizeof lanes[0]);
+  tp_pins_drop_all(x);
   memset(x->channels, 0, sizeof x->channels);
   x->has_layout = true;
   x->device.bound = false;
@@ -196,6 +212,7 @@ static int32_t bind_channel(tp_instance *x, uint32_t channel, uint8_t *payload, 
                    TP_MAX_CHANNELS);
   }
   if (payload == NULL) {
+    tp_pins_drop(x, &x->channels[channel]);
     x->channels[channel] = (tp_channel){0};
     return TP_OK;
   }
@@ -220,7 +237,8 @@ static int32_t bind_channel(tp_instance *x, uint32_t channel, uint8_t *payload, 
                    channel, slots, info->tensors[k].name, (unsigned long long)x->lanes[k].offset,
                    (unsigned long long)x->lanes[k].stride, (unsigned long long)bytes);
   }
-  x->channels[channel] = (tp_channel){payload, bytes, slots};
+  tp_pins_drop(x, &x->channels[channel]);
+  x->channels[channel] = (tp_channel){payload, bytes, slots, NULL};
   return TP_OK;
 }
 
@@ -259,6 +277,8 @@ int32_t tp_instance_destroy(uint32_t instance) {
   int32_t status = tp_instance_enter(instance, &x);
   if (status != TP_OK) return status;
   tp_outputs_reclaim(x);
+  /* Now, and not with the last who still has the handle: callers' memory may be gone once this returns. */
+  tp_pins_drop_all(x);
   /* `busy` stays taken: who still has the handle pinned is answered with BUSY until the last of them leaves.
    */
   status = tp_handle_close(instance, TP_KIND_INSTANCE);

@@ -1,6 +1,7 @@
 #include "outputs.h"
 
 #include "model_info.h"
+#include "pins.h"
 #include "result.h"
 #include "status.h"
 
@@ -72,7 +73,9 @@ static int32_t scatter_outputs(tp_instance *x, uint32_t *native) {
       }
       from = run->native[k].data;
     }
-    if (from != tp_place_data(&x->places[0], &x->lanes[k])) {
+    if (run->pieces[k] > 0) {
+      tp_pins_scatter(x, k);
+    } else if (from != tp_place_data(&x->places[0], &x->lanes[k])) {
       tp_scatter(x->places, run->rows, &x->lanes[k], run->item_bytes[k], from);
     }
   }

@@ -12,6 +12,7 @@
 #include "memory.h"
 #include "model_info.h"
 #include "outputs.h"
+#include "pins.h"
 #include "status.h"
 
 /* tp_instance.phase. Only RUNNING can be left by another thread than the instance's, and only for SIGNALLING.
@@ -25,6 +26,7 @@ static int32_t read_rows(tp_instance *x, uint32_t rows) {
     return tp_fail(TP_ERR_ARGUMENT, "cannot run: expected 1 to %u rows, got %u", x->max_rows, rows);
   }
   const tp_row *records = tp_instance_rows(x);
+  x->any_pinned = false;
   for (uint32_t row = 0; row < rows; row++) {
     uint32_t channel = records[row].channel, slot = records[row].slot;
     if (channel >= TP_MAX_CHANNELS || x->channels[channel].payload == NULL) {
@@ -35,7 +37,13 @@ static int32_t read_rows(tp_instance *x, uint32_t rows) {
       return tp_fail(TP_ERR_ARGUMENT, "cannot run: row %u names slot %u of channel %u, which has %u slots",
                      row, slot, channel, x->channels[channel].slots);
     }
-    x->places[row] = (tp_place){x->channels[channel].payload, slot};
+    tp_channel *from = &x->channels[channel];
+    if (x->pieces != NULL && from->pins == NULL) {
+      int32_t status = tp_pins_take(x, from);
+      if (status != TP_OK) return status;
+    }
+    x->places[row] = (tp_place){from->payload, slot, tp_pins_has(from, slot)};
+    x->any_pinned = x->any_pinned || x->places[row].pinned;
   }
   x->in_a_row = tp_places_in_a_row(x->places, 0, rows) == rows;
   const tp_model_info *info = &x->model->info;
@@ -94,12 +102,19 @@ static int32_t place_input(tp_instance *x, uint32_t k) {
   int32_t status = tp_device_rows_pin(x, k);
   if (status != TP_OK) return status;
   run->data[k] = run->device_rows[k] == NULL ? in_place(x, k) : NULL;
+  run->pieces[k] = 0;
   if (run->data[k] != NULL) return TP_OK;
   uint64_t item_bytes = run->item_bytes[k], all;
   if (!tp_multiply(item_bytes, run->run_rows, &all)) all = UINT64_MAX;
   status = tp_instance_stage(x, k, all);
   if (status != TP_OK) return status;
   run->data[k] = x->staging[k];
+  /* Where some rows are on the device, the others go through staging memory, pinned or not. */
+  if (run->device_rows[k] == NULL) tp_pins_place(x, k);
+  if (run->pieces[k] > 0) {
+    tp_pins_gather(x, k);
+    return TP_OK;
+  }
   if (run->device_rows[k] != NULL) tp_device_rows_gather(x, k, run->data[k]);
   else tp_gather(x->places, run->rows, &x->lanes[k], item_bytes, run->data[k]);
   if (all > item_bytes * run->rows)
@@ -111,9 +126,12 @@ static int32_t place_input(tp_instance *x, uint32_t k) {
 static void place_output(tp_instance *x, uint32_t k) {
   const tp_tensor_spec *spec = &x->model->info.tensors[k];
   x->run.data[k] = NULL;
+  x->run.pieces[k] = 0;
   if (!spec->fixed || spec->item_bytes > x->lanes[k].stride || x->device.outputs) return;
   x->run.data[k] = in_place(x, k);
-  if (x->run.data[k] == NULL) x->run.data[k] = x->staging[k];
+  if (x->run.data[k] != NULL) return;
+  x->run.data[k] = x->staging[k];
+  tp_pins_place(x, k);
 }
 
 /* Runs the engine. An interrupt reaches exactly the run during which it was asked for. */

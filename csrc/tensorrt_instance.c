@@ -129,6 +129,7 @@ int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info 
   x->engine = engine;
   x->info = info;
   x->device_outputs = settings->device_outputs;
+  x->pinned_bytes = settings->pinned_bytes;
   for (uint32_t k = 0; k < info->inputs + info->outputs; k++) {
     x->tensors[k].name = info->tensors[k].name;
     x->tensors[k].shape.rank = -1;
@@ -148,6 +149,12 @@ int32_t tp_trt_stage(void *instance, uint32_t k, uint64_t bytes, uint8_t **memor
   int32_t status = tp_cuda_host_alloc(x->engine->device, bytes, staging);
   *memory = *staging;
   return status;
+}
+
+uint64_t tp_trt_pin_limit(const void *instance) { return ((const tp_trt_instance *)instance)->pinned_bytes; }
+
+int32_t tp_trt_pin(void *instance, void *memory, uint64_t bytes, void **pin) {
+  return tp_cuda_pin(((tp_trt_instance *)instance)->engine->device, memory, bytes, pin);
 }
 
 void tp_trt_destroy(void *instance) {

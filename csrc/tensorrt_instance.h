@@ -29,8 +29,9 @@ typedef struct tp_trt_instance {
   const tp_model_info *info;
   void *context;
   tp_cuda_queue queue;
-  bool device_outputs; /* outputs stay on the device, in memory of their own */
-  bool shapes_known;   /* the context has inferred all shapes from those of the inputs */
+  uint64_t pinned_bytes; /* of each caller's memory that may be pinned */
+  bool device_outputs;   /* outputs stay on the device, in memory of their own */
+  bool shapes_known;     /* the context has inferred all shapes from those of the inputs */
   tp_trt_tensor tensors[TP_MAX_TENSORS];
   tp_trt_graph *graphs; /* [rows], rows 0..graph_rows; NULL: batches are enqueued */
   uint32_t graph_rows;
@@ -77,6 +78,8 @@ void tp_trt_drop_outputs(const tp_trt_instance *instance, tp_run *run);
 /* The functions of tp_backend. */
 struct tp_cuda_device *tp_trt_device(const void *instance, bool *device_outputs);
 int32_t tp_trt_stage(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
+uint64_t tp_trt_pin_limit(const void *instance);
+int32_t tp_trt_pin(void *instance, void *memory, uint64_t bytes, void **pin);
 int32_t tp_trt_run(void *instance, tp_run *run);
 void tp_trt_destroy(void *instance);
 

@@ -17,11 +17,22 @@ static tp_trt_dims full_shape(const tp_trt_instance *x, const tp_run *run, uint3
   return shape;
 }
 
+/* An input from where its rows lie: one copy for each piece. What is padded is zero on the device too. */
 static int32_t send(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
-  uint64_t bytes = run->item_bytes[k] * run->run_rows;
+  const tp_cuda *cuda = x->queue.device->cuda;
+  CUdeviceptr to = x->tensors[k].memory.at;
+  uint64_t item = run->item_bytes[k], bytes = item * run->run_rows;
   if (bytes == 0) return TP_OK;
   if (run->device_rows[k] != NULL) return tp_trt_send_rows(x, run, k);
-  int error = x->queue.device->cuda->to_device(x->tensors[k].memory.at, run->data[k], bytes, x->queue.stream);
+  int error = 0;
+  if (run->pieces[k] == 0) error = cuda->to_device(to, run->data[k], bytes, x->queue.stream);
+  for (uint32_t i = 0; error == 0 && i < run->pieces[k]; i++) {
+    const tp_piece *piece = &run->piece[k][i];
+    error = cuda->to_device(to, piece->data, piece->rows * item, x->queue.stream);
+    to += piece->rows * item;
+  }
+  if (error == 0 && run->pieces[k] > 0 && run->run_rows > run->rows)
+    error = cuda->memory_fill(to, 0, (run->run_rows - run->rows) * item, x->queue.stream);
   return tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, "cannot copy an input to the device");
 }
 
@@ -78,20 +89,35 @@ static int32_t place_output(tp_trt_instance *x, tp_run *run, uint32_t k, bool ch
   return status == TP_OK ? tp_trt_place(x, k, bytes) : status;
 }
 
-static int32_t fetch(const tp_trt_instance *x, uint32_t k, uint8_t *to, uint64_t bytes) {
+/* `bytes` of an output from `from` on. */
+static int32_t fetch(const tp_trt_instance *x, uint32_t k, uint64_t from, uint8_t *to, uint64_t bytes) {
   if (bytes == 0) return TP_OK;
-  int error = x->queue.device->cuda->to_host(to, x->tensors[k].memory.at, bytes, x->queue.stream);
+  int error = x->queue.device->cuda->to_host(to, x->tensors[k].memory.at + from, bytes, x->queue.stream);
   return tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, "cannot copy an output from the device");
 }
 
 /* An output that was given no place, to where it stays. */
 static int32_t fetch_native(const tp_trt_instance *x, tp_run *run, uint32_t k, uint64_t bytes) {
-  return x->device_outputs ? tp_trt_keep_output(x, run, k, bytes) : fetch(x, k, run->native[k].data, bytes);
+  if (x->device_outputs) return tp_trt_keep_output(x, run, k, bytes);
+  return fetch(x, k, 0, run->native[k].data, bytes);
+}
+
+/* The rows that were asked for, to where they belong: one copy for each piece. */
+static int32_t fetch_rows(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
+  uint64_t item = run->item_bytes[k], at = 0;
+  if (run->pieces[k] == 0) return fetch(x, k, 0, run->data[k], item * run->rows);
+  int32_t status = TP_OK;
+  for (uint32_t i = 0; status == TP_OK && i < run->pieces[k]; i++) {
+    const tp_piece *piece = &run->piece[k][i];
+    status = fetch(x, k, at, piece->data, piece->rows * item);
+    at += piece->rows * item;
+  }
+  return status;
 }
 
 static int32_t fetch_output(const tp_trt_instance *x, tp_run *run, uint32_t k) {
   if (x->tensors[k].late) return TP_OK;
-  if (run->data[k] != NULL) return fetch(x, k, run->data[k], run->item_bytes[k] * run->run_rows);
+  if (run->data[k] != NULL) return fetch_rows(x, run, k);
   uint64_t bytes = 0;
   tp_item_bytes(x->info->tensors[k].dtype, run->native[k].rank, run->native[k].dims, &bytes);
   return fetch_native(x, run, k, bytes);
@@ -102,7 +128,7 @@ static int32_t fetch_late(tp_trt_instance *x, tp_run *run, uint32_t k) {
   const tp_trt_dims *shape = &x->tensors[k].shape;
   if (run->data[k] != NULL) {
     int32_t status = check_shape(x, run, k, shape);
-    return status == TP_OK ? fetch(x, k, run->data[k], run->item_bytes[k] * run->run_rows) : status;
+    return status == TP_OK ? fetch_rows(x, run, k) : status;
   }
   uint64_t bytes;
   int32_t status = own_output(x, run, k, shape, &bytes);

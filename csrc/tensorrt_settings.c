@@ -71,6 +71,8 @@ static int32_t read_output(const tp_options *options, bool *on_device) {
 int32_t tp_trt_settings_read(const tp_options *options, tp_trt_settings *s) {
   int32_t status = tp_options_number(options, "device_id", 0, 63, 0, &s->device_id);
   if (status == TP_OK) status = tp_options_number(options, "spin_us", 0, 10000, 100, &s->spin_us);
+  if (status == TP_OK)
+    status = tp_options_number(options, "pinned_bytes", 0, UINT32_MAX, 64u << 20, &s->pinned_bytes);
   if (status == TP_OK) status = read_precision(options, &s->precision);
   if (status == TP_OK)
     status = tp_options_number(options, "max_workspace_size", 1, 1 << 20, 1024, &s->workspace_mb);

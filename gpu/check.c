@@ -5,37 +5,20 @@
  *   check LIBRARY MODEL EXPECTED [key=value ...]
  *
  * LIBRARY is a libtrtpipe.so; the rest of the arguments are options of tp_model_open (tensorrt=PATH and so
- * on), or ours: instances=1,2,4 seconds=3 runs=300 tolerance=0.001 min_rows=1. Prints one JSON object per
- * line, and ends with 0 if every number was right.
+ * on), or ours:
+ *   instances=1,2,4   how many run at once, one after the other; seconds=3 for each
+ *   rows=N            rows of the largest batch: those of the file, again and again (default: once)
+ *   copy=1            before each run that is measured, its rows are copied into their slots, as clients do
+ *   runs=300 tolerance=0.001 min_rows=1
+ * Prints one JSON object per line, and ends with 0 if every number was right.
  */
-#define _POSIX_C_SOURCE 200809L
-#include <dlfcn.h>
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <sys/mman.h>
 
-#include "../csrc/include/trtpipe.h"
-
-#define FUNCTIONS(X)                                                                            \
-  X(tp_abi_version, uint32_t, (void))                                                           \
-  X(tp_last_error, int32_t, (char *text, uint32_t cap))                                         \
-  X(tp_model_open, int32_t, (const char *, uint32_t, const void *, uint64_t, uint32_t *))       \
-  X(tp_model_describe, int32_t, (uint32_t, char *, uint32_t))                                   \
-  X(tp_model_close, int32_t, (uint32_t))                                                        \
-  X(tp_instance_create, int32_t, (uint32_t, uint32_t, uint32_t, uint32_t *))                    \
-  X(tp_instance_bind_layout, int32_t, (uint32_t, const uint64_t *, const uint64_t *, uint32_t)) \
-  X(tp_instance_bind_channel, int32_t, (uint32_t, uint32_t, void *, uint64_t, uint32_t))        \
-  X(tp_instance_bind_batch, int32_t, (uint32_t, void *, uint64_t))                              \
-  X(tp_instance_run, int32_t, (uint32_t, uint32_t))                                             \
-  X(tp_instance_destroy, int32_t, (uint32_t))                                                   \
-  X(tp_handle_count, uint32_t, (void))
-
-#define DECLARE(name, result, parameters) static result(*p_##name) parameters;
-FUNCTIONS(DECLARE)
-#undef DECLARE
+#include "library.h"
 
 /* The file of expected numbers: this head, then `rows` inputs, then `rows` outputs, all float32. */
 typedef struct expected_head {
@@ -46,7 +29,7 @@ typedef struct expected_head {
 typedef struct plan {
   expected_head head;
   float *inputs, *outputs;
-  uint32_t model, rows, min_rows, runs;
+  uint32_t model, rows, min_rows, runs, copy;
   double seconds, tolerance;
 } plan;
 
@@ -55,62 +38,14 @@ typedef struct runner {
   const plan *plan;
   pthread_t thread;
   uint32_t instance;
-  uint8_t *payload;
+  uint8_t *payload; /* mapped: pages of its own */
+  uint64_t payload_bytes;
   tp_batch *block;
   double *times;
   uint64_t rows_done;
   double max_absolute, max_relative;
   int wrong_class, failed;
 } runner;
-
-static int failures;
-
-static double now_ms(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
-/* Prints text as a JSON string. */
-static void print_text(const char *key, const char *text) {
-  printf(",\"%s\":\"", key);
-  for (; *text != '\0'; text++) {
-    if (*text == '"' || *text == '\\') printf("\\%c", *text);
-    else if ((unsigned char)*text < 0x20) printf(" ");
-    else putchar(*text);
-  }
-  printf("\"");
-}
-
-static int failed(const char *step, int32_t status) {
-  char text[4096];
-  p_tp_last_error(text, sizeof text);
-  printf("{\"step\":\"%s\",\"ok\":false,\"status\":%d", step, (int)status);
-  print_text("error", text);
-  printf("}\n");
-  failures++;
-  return 0;
-}
-
-static int load_library(const char *path) {
-  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-  if (library == NULL) {
-    fprintf(stderr, "%s\n", dlerror());
-    return 0;
-  }
-#define LOAD(name, result, parameters)           \
-  {                                              \
-    void *address = dlsym(library, #name);       \
-    memcpy(&p_##name, &address, sizeof address); \
-    if (address == NULL) {                       \
-      fprintf(stderr, "no %s\n", #name);         \
-      return 0;                                  \
-    }                                            \
-  }
-  FUNCTIONS(LOAD)
-#undef LOAD
-  return p_tp_abi_version() >> 16 == TP_ABI_MAJOR;
-}
 
 static int load_expected(const char *path, plan *p) {
   FILE *file = fopen(path, "rb");
@@ -132,25 +67,30 @@ static int load_expected(const char *path, plan *p) {
 /* Opens the model with the options among the arguments; ours are read into the plan. */
 static int open_model(plan *p, const char *model, int count, char **arguments, const char **instances) {
   char options[8192];
-  size_t used = (size_t)snprintf(options, sizeof options, "backend=TensorrtTensor%cpath=%s", 0, model) + 1;
+  char text[8192];
+  size_t used = add_option(options, 0, sizeof options, "backend=TensorrtTensor");
+  snprintf(text, sizeof text, "path=%s", model);
+  used = add_option(options, used, sizeof options, text);
   int max_given = 0;
   for (int i = 0; i < count; i++) {
     if (sscanf(arguments[i], "seconds=%lf", &p->seconds) == 1) continue;
     if (sscanf(arguments[i], "runs=%u", &p->runs) == 1) continue;
     if (sscanf(arguments[i], "tolerance=%lf", &p->tolerance) == 1) continue;
+    if (sscanf(arguments[i], "rows=%u", &p->rows) == 1) continue;
+    if (sscanf(arguments[i], "copy=%u", &p->copy) == 1) continue;
     if (sscanf(arguments[i], "min_rows=%u", &p->min_rows) == 1) continue;
     if (strncmp(arguments[i], "instances=", 10) == 0) {
       *instances = arguments[i] + 10;
       continue;
     }
     max_given = max_given || strncmp(arguments[i], "max=", 4) == 0;
-    used += (size_t)snprintf(options + used, sizeof options - used, "%s", arguments[i]) + 1;
+    used = add_option(options, used, sizeof options, arguments[i]);
   }
-  if (!max_given) used += (size_t)snprintf(options + used, sizeof options - used, "max=%u", p->rows) + 1;
+  snprintf(text, sizeof text, "max=%u", p->rows);
+  if (!max_given) used = add_option(options, used, sizeof options, text);
   double start = now_ms();
   int32_t status = p_tp_model_open(options, (uint32_t)used, NULL, 0, &p->model);
   if (status != TP_OK) return failed("open", status);
-  char text[8192];
   p_tp_model_describe(p->model, text, sizeof text);
   printf("{\"step\":\"open\",\"ok\":true,\"ms\":%.1f,\"model\":%s}\n", now_ms() - start, text);
   return 1;
@@ -161,7 +101,8 @@ static int32_t start_runner(runner *r) {
   uint64_t strides[2] = {(uint64_t)p->head.input_elements * 4, (uint64_t)p->head.output_elements * 4};
   uint64_t offsets[2] = {0, strides[0] * p->rows};
   uint64_t bytes = (strides[0] + strides[1]) * p->rows;
-  r->payload = aligned_alloc(64, (bytes + 63) / 64 * 64);
+  r->payload = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  r->payload_bytes = bytes;
   r->block = calloc(1, sizeof(tp_batch) + p->rows * sizeof(tp_row));
   r->times = calloc(p->runs, sizeof(double));
   int32_t status = p_tp_instance_create(p->model, p->rows, p->min_rows, &r->instance);
@@ -172,21 +113,43 @@ static int32_t start_runner(runner *r) {
   return status;
 }
 
+/* CUDA's word on host memory: 1 it is pinned, 0 it is not, -1 CUDA cannot be asked. */
+static int is_pinned(void *memory) {
+  static int (*get)(void *value, int attribute, uint64_t pointer);
+  if (get == NULL) {
+    void *cuda = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *address = cuda != NULL ? dlsym(cuda, "cuPointerGetAttribute") : NULL;
+    if (address == NULL) return -1;
+    memcpy(&get, &address, sizeof address);
+  }
+  unsigned kind = 0;
+  int error = get(&kind, 2 /* memory type */, (uint64_t)(uintptr_t)memory);
+  return error == 0 && kind == 1 ? 1 : error == 0 || error == 1 ? 0 : -1;
+}
+
 static void end_runner(runner *r) {
   if (r->instance != 0 && p_tp_instance_destroy(r->instance) != TP_OK) failed("destroy", 0);
-  free(r->payload);
+  if (r->instance != 0 && is_pinned(r->payload) == 1) failed("pinned after the end", 0);
+  if (r->payload != NULL) munmap(r->payload, r->payload_bytes);
   free(r->block);
   free(r->times);
 }
 
 /* Rows of the batch are those of the file from `first` on, around its end. */
+static void copy_rows(runner *r, uint32_t rows, uint32_t first) {
+  const plan *p = r->plan;
+  size_t in = (size_t)p->head.input_elements;
+  for (uint32_t row = 0; row < rows; row++)
+    memcpy(r->payload + row * in * 4, p->inputs + (first + row) % p->head.rows * in, in * 4);
+}
+
 static int32_t run(runner *r, uint32_t rows, uint32_t first) {
   const plan *p = r->plan;
   size_t in = (size_t)p->head.input_elements, out = (size_t)p->head.output_elements;
   tp_row *records = (tp_row *)(void *)(r->block + 1);
+  copy_rows(r, rows, first);
   for (uint32_t row = 0; row < rows; row++) {
     records[row] = (tp_row){.channel = 0, .slot = row, .status = -1};
-    memcpy(r->payload + row * in * 4, p->inputs + (first + row) % p->head.rows * in, in * 4);
     memset(r->payload + p->rows * in * 4 + row * out * 4, 0xFF, out * 4);
   }
   return p_tp_instance_run(r->instance, rows);
@@ -238,15 +201,21 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* One instance alone: how long a call of each batch size takes. */
+/* A run that is measured: the slots have what they had, or what a client has just copied there. */
+static int32_t run_again(runner *r, uint32_t rows, uint32_t first) {
+  if (r->plan->copy != 0) copy_rows(r, rows, first);
+  return p_tp_instance_run(r->instance, rows);
+}
+
+/* One instance alone: how long a call takes for batches of 1, 2, 4 rows and so on. */
 static void measure_latency(runner *r) {
   const plan *p = r->plan;
-  for (uint32_t rows = 1; rows <= p->rows; rows++) {
+  for (uint32_t rows = 1; rows <= p->rows; rows *= 2) {
     for (uint32_t i = 0; i < 20; i++) p_tp_instance_run(r->instance, rows);
     double start = now_ms();
     for (uint32_t i = 0; i < p->runs; i++) {
       double before = now_ms();
-      int32_t status = p_tp_instance_run(r->instance, rows);
+      int32_t status = run_again(r, rows, i % p->head.rows);
       if (status != TP_OK) failed("latency", status);
       r->times[i] = now_ms() - before;
     }
@@ -267,7 +236,7 @@ static void *keep_running(void *argument) {
   double end = now_ms() + p->seconds * 1e3;
   for (uint32_t i = 0; now_ms() < end; i++) {
     int32_t status =
-        i % 10 == 0 ? run(r, p->rows, i % p->head.rows) : p_tp_instance_run(r->instance, p->rows);
+        i % 10 == 0 ? run(r, p->rows, i % p->head.rows) : run_again(r, p->rows, i % p->head.rows);
     if (status != TP_OK) {
       r->failed = 1;
       failed("throughput", status);
@@ -328,7 +297,10 @@ int main(int count, char **arguments) {
   int32_t status = start_runner(&r);
   if (status != TP_OK) failed("instance", status);
   else printf("{\"step\":\"instance\",\"ok\":true,\"ms\":%.1f}\n", now_ms() - start);
-  if (status == TP_OK && check_numbers(&r)) measure_latency(&r);
+  if (status == TP_OK && check_numbers(&r)) {
+    printf("{\"step\":\"pinned\",\"ok\":true,\"slots_are_pinned\":%d}\n", is_pinned(r.payload));
+    measure_latency(&r);
+  }
   end_runner(&r);
   for (const char *at = instances; status == TP_OK && *at != '\0'; at += strcspn(at, ","), at += *at == ',')
     measure_throughput(&p, (uint32_t)atoi(at));

@@ -188,6 +188,9 @@ int32_t tp_describe(char *text, uint32_t cap);
  *     cuda_graph     1: launch each batch as a CUDA graph where that works (default 0)
  *     output         host | device: device leaves outputs in device memory, where tp_result_device takes them
  *                    (default host)
+ *     pinned_bytes   bytes of each caller's payload that are pinned, in whole slots from the first on, when
+ *                    an instance first runs rows of it, until tp_instance_destroy; other rows are copied
+ *                    through memory of our own. 0: none (default 67108864, at most 4294967295)
  *     spin_us        busy wait for the device before the thread sleeps, 0..10000 (default 100)
  *     tensorrt       a libnvinfer or libtensorrt_rtx to try; may repeat, tried in order; without any, the
  *                    loader's own path. The first one that a process opens is used by all later models

@@ -62,6 +62,18 @@ int graph_launches(void) {
   return launches();
 }
 
+size_t pinned_bytes(void) {
+  size_t (*registered)(void);
+  FIND(registered, cuda, "fake_cuda_registered");
+  return registered();
+}
+
+int direct_copies(void) {
+  int (*copies)(void);
+  FIND(copies, cuda, "fake_cuda_direct_copies");
+  return copies();
+}
+
 void check_nothing_left(void) {
   int (*live)(void);
   FIND(live, trt, "fake_trt_live");

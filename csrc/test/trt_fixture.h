@@ -23,6 +23,10 @@ void fail_build(const char *name);
 /* Graphs that the fake driver has launched. */
 int graph_launches(void);
 
+/* Callers' memory that the fake driver has registered, in bytes, and its copies from and to such memory. */
+size_t pinned_bytes(void);
+int direct_copies(void);
+
 /* Nothing of the fakes and no handle is left. */
 void check_nothing_left(void);
 

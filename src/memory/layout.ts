@@ -42,6 +42,7 @@ export interface ChannelBuffers {
 export interface PoolLayout {
   lead: number;
   gate: number;
+  coming: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -79,6 +80,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
   return {
     lead: 0,
     gate: LINE,
+    coming: 2 * LINE,
     rebuild,
     pending,
     pendingWords,
@@ -176,6 +178,12 @@ export function channelLayout(shape: MemoryShape): ChannelLayout {
 }
 
 /**
+ * Nothing lies in the first and the last page of a payload. A device's driver pins whole pages, each of them
+ * once: what lies beside the payload is so never pinned with it.
+ */
+const PAGE_BYTES = 4096;
+
+/**
  * Byte offset of each tensor's first slot in a payload, and the payload's size: all slots of one tensor lie
  * together.
  */
@@ -183,13 +191,13 @@ export function payloadOffsets(
   strideBytes: readonly number[],
   slots: number,
 ): { offsets: number[]; bytes: number } {
-  let at = 0;
+  let at = PAGE_BYTES;
   const offsets = strideBytes.map((stride) => {
     const start = at;
     at = Math.ceil((at + stride * slots) / 64) * 64;
     return start;
   });
-  return { offsets, bytes: Math.max(64, at) };
+  return { offsets, bytes: at + PAGE_BYTES };
 }
 
 function align(word: number): number {

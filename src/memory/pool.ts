@@ -68,6 +68,17 @@ export class Pool {
   }
 
   /**
+   * Says that rows are about to come, so that their instance wakes up while they are copied. A hint: whoever
+   * misses it is woken by `ring`, which follows.
+   */
+  announce(): void {
+    atomics.store(this.words, this.layout.coming, 1);
+    const leader = this.leader;
+    if (leader === -1) this.wakeParked();
+    else if (this.state(leader) === State.parked) this.wake(leader);
+  }
+
+  /**
    * Wakes one instance: its wake word grows, so that it cannot miss this between its last look and its sleep.
    */
   wake(instance: number): void {
@@ -100,6 +111,12 @@ export class Pool {
   /** Parks the instance's thread until it is woken or `timeoutMs` passed. Its state must say parked. */
   sleep(instance: number, seen: number, timeoutMs: number): void {
     atomics.wait(this.words, this.#line(instance) + InstanceWord.wake, seen, timeoutMs);
+  }
+
+  /** Whether rows were announced that nobody has taken notice of yet. */
+  takeComing(): boolean {
+    const at = this.layout.coming;
+    return atomics.load(this.words, at) !== 0 && atomics.exchange(this.words, at, 0) !== 0;
   }
 
   tryLead(instance: number): boolean {

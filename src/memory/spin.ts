@@ -10,7 +10,8 @@
 const REST_MAX = 256;
 
 export class Spin {
-  readonly #limitMs: number;
+  /** The longest poll in ms; 0: none. */
+  readonly limitMs: number;
   /** Waits to come that do not poll. */
   #resting = 0;
   /** Length of the next rest, in waits. */
@@ -18,12 +19,12 @@ export class Spin {
 
   /** `limitUs` is the longest poll in microseconds; 0 never polls. */
   constructor(limitUs: number) {
-    this.#limitMs = limitUs / 1000;
+    this.limitMs = limitUs / 1000;
   }
 
   /** How long the wait that begins now may poll, in ms; 0 if it is to sleep at once. Call it once a wait. */
   begin(): number {
-    if (this.#resting === 0) return this.#limitMs;
+    if (this.#resting === 0) return this.limitMs;
     this.#resting--;
     return 0;
   }

@@ -27,6 +27,13 @@ import type { Answered, CallOptions, PipeInput } from "./types.ts";
 
 /** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
 const RING_EVERY_MIN = 8;
+/**
+ * Input bytes that take about as long to copy as an instance takes to wake up. After so many the bell is rung
+ * where an instance runs: the next batch is not to wait until the whole turn is copied.
+ */
+const RING_BYTES = 256 * 1024;
+/** Above this, copying takes longer than anybody polls for it. */
+const ANNOUNCE_BYTES_MAX = 1024 * 1024;
 
 export interface CallerOptions {
   pool: Pool;
@@ -53,6 +60,9 @@ export class Caller {
   readonly #scratch = newScratch();
   readonly #slots: SlotBooks;
   #unrung = 0;
+  /** Room for one row's inputs in bytes. */
+  readonly #rowBytes: number;
+  readonly #announces: boolean;
   #ringScheduled = false;
   readonly #ringEvery: number;
   #resolve: Resolve = () => {};
@@ -69,6 +79,8 @@ export class Caller {
     this.#nowMs = options.nowMs;
     this.#slots = new SlotBooks(options.channel.shape.slots);
     this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
+    this.#rowBytes = options.spec.inputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
+    this.#announces = options.spinUs > 0;
     this.#writer = new InputWriter(options.spec, options.channel);
     this.#deviceRows = DeviceRows.of(options.spec, options.channel, options.results);
     const reader = new ResultReader(options.spec, options.channel, options.results);
@@ -109,7 +121,7 @@ export class Caller {
       this.#ringScheduled = true;
       queueMicrotask(this.#endOfTurn);
     }
-    if (this.#unrung >= this.#ringEvery) this.#ring();
+    if (this.#isRingDue()) this.#ring();
     return promise;
   }
 
@@ -182,6 +194,7 @@ export class Caller {
     const request = new Request(input, rows, resolve, reject);
     markInFlight(input);
     this.counts.inFlight++;
+    this.#announce(rows * this.#rowBytes);
     for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs, wishes);
     clearScratch(this.#scratch);
     this.#unrung += rows;
@@ -220,6 +233,21 @@ export class Caller {
       throw new QueueFullError(rows, this.#slots.free, this.#slots.size);
     }
     this.#deviceRows?.hold(this.#scratch);
+  }
+
+  /** Wakes an instance, where none runs, while the first request of a turn is copied. */
+  #announce(bytes: number): void {
+    if (!this.#announces || this.#unrung > 0 || bytes < RING_BYTES || bytes > ANNOUNCE_BYTES_MAX) return;
+    if (this.#pool.running() === 0) this.#pool.announce();
+  }
+
+  /**
+   * Whether the bell is to be rung before the turn ends. Where nobody runs, the first ring sends a batch at
+   * once, and that is to have more than one row.
+   */
+  #isRingDue(): boolean {
+    if (this.#unrung >= this.#ringEvery) return true;
+    return this.#unrung * this.#rowBytes >= RING_BYTES && this.#pool.running() > 0;
   }
 
   readonly #endOfTurn = (): void => {

@@ -16,6 +16,8 @@ export interface TensorrtConfig {
   workspaceMb: number | null;
   optimizationLevel: number | null;
   cudaGraph: boolean | null;
+  pinnedBytes: number | null;
+  deviceSpinUs: number | null;
   computeCapability: (typeof CAPABILITIES)[number] | null;
   library: string | null;
 }
@@ -36,6 +38,8 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     workspaceMb: integer("max_workspace_size", 1, 1_048_576),
     optimizationLevel: integer("optimization_level", 0, 5),
     cudaGraph: read("cuda_graph", readSwitch, null),
+    pinnedBytes: integer("pinned_bytes", 0, 2 ** 32 - 1),
+    deviceSpinUs: integer("device_spin_us", 0, 10_000),
     computeCapability: read(
       "compute_capability",
       (field, value) => readChoice(field, value, CAPABILITIES),

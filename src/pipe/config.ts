@@ -72,6 +72,8 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   max_workspace_size: true,
   optimization_level: true,
   cuda_graph: true,
+  pinned_bytes: true,
+  device_spin_us: true,
   compute_capability: true,
   tensorrt: true,
   output: true,

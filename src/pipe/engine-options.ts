@@ -35,7 +35,7 @@ function tensorrtOptions(
   const given: [string, string | number | null][] = [
     ["min", min && limitText(min)],
     ["max", max && limitText(max)],
-    ["spin_us", Math.round(spinUs)],
+    ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUs)],
     ["device_id", deviceId],
     ["output", output === "host" ? null : output],
     ["precision", tensorrt.precision],
@@ -43,6 +43,7 @@ function tensorrtOptions(
     ["max_workspace_size", tensorrt.workspaceMb],
     ["optimization_level", tensorrt.optimizationLevel],
     ["cuda_graph", tensorrt.cudaGraph === null ? null : Number(tensorrt.cudaGraph)],
+    ["pinned_bytes", tensorrt.pinnedBytes],
     ["compute_capability", tensorrt.computeCapability],
   ];
   return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));

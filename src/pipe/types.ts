@@ -36,6 +36,16 @@ export interface TensorrtOptions {
   optimization_level?: number | string;
   /** Launch each batch as one CUDA graph, where sizes are known and the engine allows it. Default false. */
   cuda_graph?: boolean | 0 | 1 | "0" | "1";
+  /**
+   * Bytes of each caller's slots that are pinned, so that the device copies them by itself: whole slots, from
+   * the first on. Rows beyond take one more copy. 0..4 294 967 295, 0: none. Default 67108864, 64 MiB.
+   */
+  pinned_bytes?: number | string;
+  /**
+   * Longest busy wait in microseconds for the device before an instance's thread sleeps: 0..10 000. Default:
+   * as `spin_us`.
+   */
+  device_spin_us?: number | string;
   /** TensorRT for RTX: an engine for `"any"` device it knows, or for the `"current"` one. Default `"any"`. */
   compute_capability?: "any" | "current";
   /** Path of libnvinfer or libtensorrt_rtx. Default: `TRTPIPE_TENSORRT`, the loader's path. */

@@ -143,10 +143,12 @@ export class Lead {
   /** Polls while that pays, then sleeps. */
   #wait(seen: number, waitMs: number): void {
     const pool = this.#pool;
-    const budgetMs = Math.min(this.#spin.begin(), waitMs);
+    // What was announced comes within a copy: that poll pays, whatever the last ones did.
+    const announced = pool.takeComing();
+    const budgetMs = Math.min(announced ? this.#spin.limitMs : this.#spin.begin(), waitMs);
     if (budgetMs > 0) {
       const found = this.#poll(seen, budgetMs);
-      this.#spin.end(found);
+      if (!announced) this.#spin.end(found);
       if (found || budgetMs === waitMs) return;
     }
     pool.setState(this.#me, State.parked);

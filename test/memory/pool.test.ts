@@ -45,6 +45,32 @@ describe("a bell", () => {
   });
 });
 
+describe("an announcement", () => {
+  it("wakes a leader that sleeps, and disturbs no other", () => {
+    expect(pool.tryLead(2)).toBe(true);
+    pool.setState(1, State.parked);
+    pool.setState(2, State.leading);
+    pool.announce();
+    expect(wakes()).toEqual([0, 0, 0]);
+    pool.setState(2, State.parked);
+    pool.announce();
+    expect(wakes()).toEqual([0, 0, 1]);
+    expect(pool.hasPending()).toBe(false);
+  });
+
+  it("wakes one parked instance where nobody leads", () => {
+    pool.setState(1, State.parked);
+    pool.announce();
+    expect(wakes()).toEqual([0, 1, 0]);
+  });
+
+  it("is taken once", () => {
+    expect(pool.takeComing()).toBe(false);
+    pool.announce();
+    expect([pool.takeComing(), pool.takeComing()]).toEqual([true, false]);
+  });
+});
+
 describe("a wake", () => {
   it("is not lost on an instance that is about to park", () => {
     const seen = pool.wakeSeen(1);

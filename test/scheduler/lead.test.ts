@@ -186,6 +186,32 @@ describe("gather", () => {
   });
 });
 
+describe("gather, after rows were announced", () => {
+  it("polls for them once, though polls have been in vain, and sleeps no sooner", () => {
+    const stage = new Stage({ spinUs: 50 });
+    const lead = stage.lead();
+    let accesses = 0;
+    let sleeps = 0;
+    const before = (): void => {
+      stage.nowMs += 0.001;
+      // Within the poll that the announcement asks for.
+      if (sleeps === 3 && ++accesses === 20) stage.request(0, [3]);
+    };
+    const onWait = (): void => {
+      // Two polls of three waits were in vain: the next two waits would not poll.
+      if (++sleeps < 3) stage.pool.wake(ME);
+      else if (sleeps === 3) stage.pool.announce();
+      else throw new StuckError("it slept a fourth time");
+    };
+    withAtomics({ before, onWait }, () => {
+      lead.acquire();
+      expect(lead.gather(stage.batch)).toBe(Reason.idle);
+    });
+    expect(sleeps).toBe(3);
+    expect(stage.rows()).toEqual(["0:3"]);
+  });
+});
+
 describe("gather, when the pipe closes", () => {
   it("sends what waits, then stops", () => {
     const stage = new Stage({ batchingTimeoutMs: 1000 });

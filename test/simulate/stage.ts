@@ -2,7 +2,7 @@
 
 import { Channel } from "../../src/memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../../src/memory/layout.ts";
-import { InstanceWord } from "../../src/memory/layout.ts";
+import { InstanceWord, payloadOffsets } from "../../src/memory/layout.ts";
 import { Pool } from "../../src/memory/pool.ts";
 import { Phase, slotWord } from "../../src/memory/slot.ts";
 import { createChannelBuffers } from "../../src/memory/channel.ts";
@@ -50,8 +50,8 @@ export class Stage {
     this.pool = new Pool(shape, buffers.pool);
     const used = buffers.channels.slice(0, shape.channels);
     this.channels = used.map((pair, index) => new Channel(index, shape, pair));
-    const outputsAt = Math.ceil((shape.strideBytes[0] * shape.slots) / 64) * 64;
-    this.inputs = used.map(({ payload }) => new Int32Array(payload));
+    const [inputsAt, outputsAt] = payloadOffsets(shape.strideBytes, shape.slots).offsets;
+    this.inputs = used.map(({ payload }) => new Int32Array(payload, inputsAt));
     this.outputs = used.map(({ payload }) => new Int32Array(payload, outputsAt));
   }
 

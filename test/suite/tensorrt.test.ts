@@ -204,3 +204,35 @@ describe("a device that is lost", () => {
     expect(lines[4]).toBe("closed");
   });
 });
+
+describe("callers' slots", () => {
+  const columns = 16_384;
+  const run = async (name: string): Promise<string[]> => {
+    const log = join(folder, name);
+    const env = {
+      FAKE_CUDA_LOG: log,
+      TEST_MODEL: Buffer.from(negationModel(columns)).toString("base64"),
+      TEST_COLUMNS: String(columns),
+    };
+    const { lines, ...ended } = await runChild("test/support/pinned-slots.mjs", { env });
+    expect(ended).toMatchObject({ hung: false, signal: null, code: 0, stderr: "" });
+    expect(lines).toEqual(["wrong: 0"]);
+    return readFileSync(log, "utf8").trimEnd().split("\n");
+  };
+
+  it("are pinned for each caller, within the limit, and free once the pipe is closed", async () => {
+    const lines = await run("pinned.log");
+    const count = (word: string): number => lines.filter((line) => line.startsWith(`${word} `)).length;
+    // The inputs and the outputs of two callers' first slots: the third has never called.
+    expect(count("register")).toBe(4);
+    expect(count("unregister")).toBe(4);
+    expect(lines.at(-1)).toBe("closed");
+    const registered = lines.filter((line) => line.startsWith("register "));
+    // 64 MiB for each caller are 512 slots of 128 KiB, an input and an output of half of that each.
+    for (const line of registered)
+      expect(Math.abs(Number.parseInt(line.slice(9)) - 2 ** 25)).toBeLessThan(8193);
+    const copies = Number(lines.at(-2)!.split(": ")[1]);
+    // Batches of four, and one copy each way at least.
+    expect(copies).toBeGreaterThanOrEqual(2 * (100 / 4));
+  });
+});

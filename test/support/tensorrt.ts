@@ -30,9 +30,9 @@ export function useFakeCuda(): void {
 }
 
 /** x float32 [N, 4] -> y = -x [N, 4]: one of the few things that the fake TensorRT can compute. */
-export function negationModel(): ModelBytes {
+export function negationModel(columns = 4): ModelBytes {
   const graph = new GraphBuilder("negation");
-  const x = graph.input("x", "float32", ["N", 4]);
-  graph.output(graph.node("Neg", [x], ["y"]), "float32", ["N", 4]);
+  const x = graph.input("x", "float32", ["N", columns]);
+  graph.output(graph.node("Neg", [x], ["y"]), "float32", ["N", columns]);
   return graph.toBytes();
 }

@@ -1,4 +1,4 @@
-/* Devices, contexts, errors and memory. Streams and events are fake_cuda_stream.c. */
+/* Devices, contexts, errors and device memory. Streams and events are fake_cuda_stream.c. */
 #include "fake_cuda.h"
 
 #include <pthread.h>
@@ -260,18 +260,4 @@ int cuMemFreeAsync(uint64_t memory, void *stream) {
   void **argument = malloc(sizeof *argument);
   *argument = (void *)(uintptr_t)memory;
   return fake_cuda_queue(stream, free_memory, argument);
-}
-
-int cuMemHostAlloc(void **memory, size_t bytes, unsigned flags) {
-  int error = fake_begin_in_context("cuMemHostAlloc");
-  if (error != 0 || flags != 1) return error != 0 ? error : 1;
-  *memory = malloc(bytes);
-  fake_count(1);
-  return 0;
-}
-
-int cuMemFreeHost(void *memory) {
-  free(memory);
-  fake_count(-1);
-  return 0;
 }

@@ -1,7 +1,8 @@
 /*
  * A CUDA driver for tests: device memory is host memory, a stream is a thread that works its queue off. It is
  * stricter than the real one: memory that is not a device's, a missing context or a copy past the end end the
- * process. Also what the fake TensorRT and the tests use of it.
+ * process, and so does registered memory that is unmapped or still in use when it is unregistered, or that is
+ * copied together with memory that is not registered. Also what the fake TensorRT and the tests use of it.
  */
 #ifndef FAKE_CUDA_H
 #define FAKE_CUDA_H
@@ -15,6 +16,10 @@ void fake_cuda_fail(const char *name, int n, int error);
 
 /* Streams, events and memory that were not given back. */
 int fake_cuda_live(void);
+
+/* Host memory that is registered now, in bytes, and the copies from and to such memory so far. */
+size_t fake_cuda_registered(void);
+int fake_cuda_direct_copies(void);
 
 /* Whether the calling thread has a context. */
 int fake_cuda_has_context(void);

@@ -2,6 +2,7 @@
 #ifndef FAKE_CUDA_INTERNAL_H
 #define FAKE_CUDA_INTERNAL_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* What this call answers: 0, or the error that was ordered for it. */
@@ -10,5 +11,8 @@ int fake_begin(const char *name);
 int fake_begin_in_context(const char *name);
 
 void fake_count(int change);
+
+/* A copy of this host memory is queued (1) or done (-1). NULL is no host memory. */
+void fake_host_used(const void *memory, size_t bytes, int change);
 
 #endif

@@ -36,8 +36,9 @@ typedef struct event {
 
 typedef struct copy {
   void *to;
-  const void *from;
+  const void *from; /* NULL: fills with zeros */
   size_t bytes;
+  const void *host; /* the side that is no device's */
 } copy;
 
 static void *work(void *argument) {
@@ -177,14 +178,18 @@ int cuEventDestroy_v2(void *of) {
 
 static void run_copy(void *argument) {
   copy *c = argument;
-  memcpy(c->to, c->from, c->bytes);
+  if (c->from != NULL) memcpy(c->to, c->from, c->bytes);
+  else memset(c->to, 0, c->bytes);
+  fake_host_used(c->host, c->bytes, -1);
 }
 
-static int queue_copy(const char *name, void *to, const void *from, size_t bytes, void *on) {
+static int queue_copy(const char *name, void *to, const void *from, size_t bytes, const void *host,
+                      void *on) {
   int error = fake_begin_in_context(name);
   if (error != 0) return error;
+  fake_host_used(host, bytes, 1);
   copy *c = malloc(sizeof *c);
-  *c = (copy){to, from, bytes};
+  *c = (copy){to, from, bytes, host};
   return fake_cuda_queue(on, run_copy, c);
 }
 
@@ -196,12 +201,12 @@ static void need_device(const void *memory, size_t bytes) {
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)to, bytes);
-  return queue_copy("cuMemcpyHtoDAsync_v2", (void *)(uintptr_t)to, from, bytes, on);
+  return queue_copy("cuMemcpyHtoDAsync_v2", (void *)(uintptr_t)to, from, bytes, from, on);
 }
 
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)from, bytes);
-  return queue_copy("cuMemcpyDtoHAsync_v2", to, (void *)(uintptr_t)from, bytes, on);
+  return queue_copy("cuMemcpyDtoHAsync_v2", to, (void *)(uintptr_t)from, bytes, to, on);
 }
 
 static void need_same(const char *name, uint64_t to, uint64_t from, int same) {
@@ -215,7 +220,13 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)to, bytes);
   need_device((void *)(uintptr_t)from, bytes);
   if (fake_cuda_has_context()) need_same("cuMemcpyDtoDAsync_v2", to, from, 1);
-  return queue_copy("cuMemcpyDtoDAsync_v2", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, on);
+  return queue_copy("cuMemcpyDtoDAsync_v2", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, NULL, on);
+}
+
+int cuMemsetD8Async(uint64_t to, unsigned char byte, size_t bytes, void *on) {
+  need_device((void *)(uintptr_t)to, bytes);
+  if (byte != 0) return 1;
+  return queue_copy("cuMemsetD8Async", (void *)(uintptr_t)to, NULL, bytes, NULL, on);
 }
 
 int cuMemcpyPeerAsync(uint64_t to, void *there, uint64_t from, void *here, size_t bytes, void *on) {
@@ -223,7 +234,7 @@ int cuMemcpyPeerAsync(uint64_t to, void *there, uint64_t from, void *here, size_
   need_device((void *)(uintptr_t)from, bytes);
   if (there == NULL || here == NULL || there == here) return 1;
   if (fake_cuda_has_context()) need_same("cuMemcpyPeerAsync", to, from, 0);
-  return queue_copy("cuMemcpyPeerAsync", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, on);
+  return queue_copy("cuMemcpyPeerAsync", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, NULL, on);
 }
 
 /* ---- Graphs -------------------------------------------------------------------------------------------- */
