@@ -12,10 +12,7 @@ export type Log = (
 
 /** The keys of `TensorrtTensor`. */
 export interface TensorrtOptions {
-  /**
-   * The CUDA device, counted from 0, or several: instances are made on them in turn, and each has the model.
-   * Default 0.
-   */
+  /** The CUDA device, counted from 0, or several: instances are made on them in turn. Default 0. */
   device_id?: number | string | readonly (number | string)[];
   /** Where results are: a Tensor on the `"host"`, or a DeviceTensor on the `"device"`. Default `"host"`. */
   output?: "host" | "device";
