@@ -22,6 +22,8 @@ const deaths = {
 };
 
 const firstWord = Number(process.env.TEST_SLOT_WORD);
+/** Where a payload's first tensor begins: see src/memory/layout.ts. */
+const PAYLOAD_AT = 4096;
 let channels = [];
 
 /** Whether the row asks for it; a row kills one thread only. */
@@ -49,6 +51,6 @@ const on = parentPort.on.bind(parentPort);
 parentPort.on = (name, listener) =>
   on(name, (message) => {
     const buffers = message?.kind === "start" ? message.channels : [];
-    channels = buffers.map(({ control, payload }) => ({ control, rows: new Float32Array(payload) }));
+    channels = buffers.map(({ control, payload }) => ({ control, rows: new Float32Array(payload, PAYLOAD_AT) }));
     listener(message);
   });
