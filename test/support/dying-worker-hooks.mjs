@@ -51,6 +51,9 @@ const on = parentPort.on.bind(parentPort);
 parentPort.on = (name, listener) =>
   on(name, (message) => {
     const buffers = message?.kind === "start" ? message.channels : [];
-    channels = buffers.map(({ control, payload }) => ({ control, rows: new Float32Array(payload, PAYLOAD_AT) }));
+    channels = buffers.map(({ control, payload }) => ({
+      control,
+      rows: new Float32Array(payload, PAYLOAD_AT),
+    }));
     listener(message);
   });
