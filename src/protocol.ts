@@ -4,6 +4,7 @@
  */
 
 import type { PlainError } from "./errors.ts";
+import type { Hooks } from "./hooks.ts";
 import type { ChannelBuffers, MemoryShape } from "./memory/layout.ts";
 import type { ImageInput } from "./onnx/image-input.ts";
 import type { Conversion } from "./onnx/precision.ts";
@@ -70,6 +71,8 @@ export interface StartMessage {
   outputs: readonly OpenDims[];
   /** Whether outputs stay in device memory; null: inputs cannot be there either. */
   deviceOutputs: boolean | null;
+  /** What a test asks for; null outside of tests. */
+  hooks: Hooks | null;
 }
 
 /**
@@ -88,7 +91,7 @@ export interface LeaveMessage {
 
 export type ToInstance = LoadMessage | StartMessage | LeaveMessage;
 
-/** For whoever outlives a thread: its instance in the C library, and the batch block that this may write to. */
+/** For whoever outlives a thread: its instance in the C library, and the block that this may write to. */
 export interface HeldMemory {
   handle: number;
   block: SharedArrayBuffer;

@@ -1,13 +1,14 @@
 /**
  * An instance thread's entry: the one place where a backend meets the scheduler. It loads the model if it is
- * asked to, makes its instance, warms it up, and then serves until the pipe closes or another thread takes its
- * place, which it has waited for if it takes another's place itself.
+ * asked to, makes its instance, warms it up, and then serves until the pipe closes or another thread takes
+ * its place, which it has waited for if it takes another's place itself.
  */
 
 import { parentPort } from "node:worker_threads";
 import { Engine } from "./backends/engine.ts";
 import { loadModel } from "./backends/load.ts";
 import { InvariantError, toPlainError } from "./errors.ts";
+import { hold, slowRuns } from "./hooks.ts";
 import { Channel } from "./memory/channel.ts";
 import { Pool, State } from "./memory/pool.ts";
 import { threadClock } from "./native/clock.ts";
@@ -43,14 +44,20 @@ function start(message: StartMessage): void {
   pool.setState(instance, State.idle);
   report({ kind: "ready", ...held });
   try {
+    const { hooks } = message;
+    const nowMs = threadClock(native);
+    if (hooks !== null) hold(hooks, pool, channels);
     serve({
       pool,
       channels,
       me: instance,
       limits: { maxRows: message.shape.maxRows, batchingTimeoutMs: message.batchingTimeoutMs },
       spinUs: message.spinUs,
-      nowMs: threadClock(native),
-      execute: engine.execute,
+      nowMs,
+      execute:
+        hooks === null
+          ? engine.execute
+          : slowRuns(hooks, message.instance, engine.execute, nowMs, () => process.exit(1)),
     });
   } finally {
     engine.destroy();

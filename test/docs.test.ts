@@ -67,10 +67,8 @@ describe("decisions", () => {
 
 describe("docs/ARCHITECTURE.md", () => {
   it("has the import table that the house rules enforce", () => {
-    const short = (name: string): string =>
-      name
-        .replace(/^types:/, "types of ")
-        .replace(/^(errors|nearest|protocol|index|internal|worker)\.ts$/, "$1");
+    const ofRoot = /(?<![/\w])(errors|hooks|nearest|protocol|index|internal|worker)\.ts$/;
+    const short = (name: string): string => name.replace(/^types:/, "types of ").replace(ofRoot, "$1");
     const rows = table(readDocument("docs/ARCHITECTURE.md"), "Rooms, and who may import whom");
     const told = rows.map(([room, , imports]) => {
       const name = short(

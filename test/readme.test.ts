@@ -227,6 +227,13 @@ function configKeys(name: string): Map<string, string | undefined> {
 }
 
 describe("tables", () => {
+  it("name every field of stats()", () => {
+    const rows = table(readme, "What a pipe tells");
+    const told = rows.flatMap(([field]) => withoutTicks(field).split(", "));
+    expect(told.toSorted()).toEqual([...configKeys("PipeStats").keys()].toSorted());
+    expect(rows.every(([, unit, what]) => unit !== "" && what !== "")).toBe(true);
+  });
+
   it.each([
     ["Configuration", "PipeConfig", 5],
     ["Images", "ImageOptions", 0],

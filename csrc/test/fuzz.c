@@ -161,6 +161,18 @@ static void device_call(void) {
   }
 }
 
+/* What the library tells about itself and about the last failure, into buffers of any size. */
+static void ask_about(void) {
+  uint64_t bytes;
+  void *buffer = any_buffer(any_number(), &bytes);
+  uint32_t cap = buffer != NULL ? (uint32_t)bytes : any_number();
+  if (any(2))
+    tp_describe(buffer, cap);
+  else
+    tp_last_error(buffer, cap);
+  CHECK_EQUAL(TP_ABI_MAJOR, tp_abi_version() >> 16);
+}
+
 static void one_call(void) {
   uint64_t bytes;
   uint32_t handle = 0;
@@ -171,6 +183,7 @@ static void one_call(void) {
     case 22:
     case 23: device_call(); break;
     case 0: open_one(); break;
+    case 18: ask_about(); break;
     case 17: make_ready(); break;
     case 1:
       buffer = any_buffer(any_number(), &bytes);

@@ -150,7 +150,7 @@ export class Pool {
     }
   }
 
-  /** Owner: wakes whoever the line was given to; the one that gave it may have died before it came to that. */
+  /** Owner: wakes whoever was given the line; the one that gave it may have died before it came to that. */
   tellTurn(instance: number): void {
     atomics.notify(this.words, this.#turn(instance));
   }

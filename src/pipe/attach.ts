@@ -2,12 +2,14 @@
 
 import { isMainThread } from "node:worker_threads";
 import { ConfigError, PipeClosedError, show } from "../errors.ts";
+import { readHooks, slowCaller } from "../hooks.ts";
 import { Channel } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { threadClock } from "../native/clock.ts";
 import type { Native } from "../native/library.ts";
 import { loadNative } from "../native/load.ts";
+import { environment } from "../native/locate.ts";
 import { callable } from "./callable.ts";
 import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
@@ -79,6 +81,8 @@ export function attach(shared: SharedPipe): AttachedPipe {
   const channel = claimChannel(contents, native);
   const nowMs = threadClock(native);
   const { spec, spinUs, description } = contents;
+  const hooks = readHooks(environment);
+  if (hooks !== null) slowCaller(hooks, channel, nowMs);
   const isOwnerAlive = (): boolean => isAlive(native, contents.owner);
   const caller = new Caller({ pool, channel, spec, results: native, spinUs, nowMs, isOwnerAlive });
   let closing: Promise<void> | null = null;

@@ -4,10 +4,13 @@
  */
 
 import { InvariantError, PipeClosedError, fromPlainError } from "../errors.ts";
+import { readHooks, windCounters } from "../hooks.ts";
+import type { Hooks } from "../hooks.ts";
 import { Channel, createChannelBuffers } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { BATCH_BYTES, ROW_BYTES, TP_ERR_BUSY } from "../native/abi.ts";
+import { environment } from "../native/locate.ts";
 import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
@@ -56,6 +59,8 @@ export class Owner {
   /** Watch on this thread, by which attached threads notice its end. */
   readonly watch: number;
   #watching = true;
+  /** What a test asks for; null outside of tests. */
+  readonly hooks: Hooks | null = readHooks(environment);
 
   constructor(config: ParsedConfig, native: Native, url: URL) {
     this.#config = config;
@@ -227,6 +232,7 @@ export class Owner {
     pool.askRebuild();
     const buffers = Array.from({ length: shape.channels }, () => createChannelBuffers(shape));
     const channels = buffers.map((pair, index) => new Channel(index, shape, pair));
+    if (this.hooks !== null) windCounters(this.hooks, pool, channels);
     return { model, spec, shape, pool, buffers, channels };
   }
 
@@ -252,6 +258,8 @@ export class Owner {
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
       deviceOutputs: device === null || device.ids.length === 0 ? null : device.outputs,
+      // Whoever dies on request does so once.
+      hooks: this.hooks !== null && this.#caller !== null ? { ...this.hooks, kill: null } : this.hooks,
     };
   }
 }

@@ -1,5 +1,6 @@
 /** `pipe(config)`: loads a model on instance threads and returns the function that callers call. */
 
+import { slowCaller } from "../hooks.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/library.ts";
 import { AbortWait } from "./abort-wait.ts";
@@ -53,6 +54,7 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
   channel.claim();
   const { spinUs } = config;
   const nowMs = threadClock(native);
+  if (owner.hooks !== null) slowCaller(owner.hooks, channel, nowMs);
   const caller = new Caller({
     pool,
     channel,

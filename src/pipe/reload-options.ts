@@ -1,4 +1,4 @@
-/** What `reload()` takes: the keys of the configuration that do not decide how memory and threads are laid out. */
+/** What `reload()` takes: the keys that do not decide how memory and threads are laid out. */
 
 import { ConfigError } from "../errors.ts";
 import { readBackend, readLoading, readModel, reading, snapshot } from "./config.ts";
@@ -65,7 +65,7 @@ export interface GivenReload {
   signal: AbortSignal | null;
 }
 
-/** Throws ConfigError for what is not a reload's to change, and the signal's reason if it is aborted already. */
+/** Throws ConfigError for what is not a reload's to change, and the reason of an aborted signal. */
 export function readReload(options: unknown): GivenReload {
   if (typeof options !== "object" || options === null) {
     throw new ConfigError("options", options, 'an object such as { model: "model.onnx" }');

@@ -171,8 +171,8 @@ export interface PipeCalls {
 export interface Pipe extends PipeCalls {
   /**
    * Puts another model in place of the one that is served, under load: see ReloadOptions. Resolves when every
-   * instance runs it; requests that are called from then on do, too. Rejects with ModelLoadError, ConfigError,
-   * the signal's reason or PipeClosedError, and the model that was served is served on.
+   * instance runs it; requests that are called from then on do, too. Rejects with ModelLoadError,
+   * ConfigError, the signal's reason or PipeClosedError, and the model that was served is served on.
    */
   reload(options?: ReloadOptions): Promise<void>;
 }

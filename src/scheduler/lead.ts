@@ -73,8 +73,8 @@ export class Lead {
   }
 
   /**
-   * While leading: waits until a batch may go and takes it. Returns the reason, or one of End. The caller then
-   * gives the lead up.
+   * While leading: waits until a batch may go and takes it. Returns the reason, or one of End. The caller
+   * then gives the lead up.
    */
   gather(batch: Batch): number {
     for (;;) {

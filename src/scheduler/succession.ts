@@ -1,7 +1,7 @@
 /**
  * Threads that are to take instances' lines over from those that serve, one for each line, and how a line
- * changes hands: see Turn. On the owner's thread. Who has a line is what its turn word says; what is kept here
- * follows it.
+ * changes hands: see Turn. On the owner's thread. Who has a line is what its turn word says; what is kept
+ * here follows it.
  */
 
 import type { Pool } from "../memory/pool.ts";
@@ -46,7 +46,7 @@ export class Succession<T extends Successor> {
     return [...this.#heirs.values()].filter(({ living }) => living).length;
   }
 
-  /** Asks all lines to be given away; resolves when they are. From here on nothing takes it back but an end. */
+  /** Asks all lines to be given away; resolves when they are. Nothing takes it back but an end. */
   ask(): Promise<void> {
     const done = new Promise<void>((resolve) => {
       this.#done = resolve;

@@ -94,7 +94,15 @@ export const requestRows: Catalogue = {
       "C: process_death",
       "C: interrupt",
     ],
-    awaited: ["suite/hang > a run that hangs", "C: forks"],
+    awaited: [
+      ...of(
+        "suite/hang > a call that does not come back",
+        "rejects within its bound, while others go on",
+        "keeps its slots until it is back, and writes to nobody else's",
+      ),
+      "suite/hang > a call that can be ended > costs its batch, and neither its thread nor anything else",
+      "suite/hang > close() > does not wait for a call that hangs any longer than it has to",
+    ],
   },
   L9: {
     fault: "a backend that gives wrong rows, or fails for ever",
@@ -138,6 +146,7 @@ export const requestRows: Catalogue = {
   L12: {
     fault: "a pipe's handle in another process",
     by: ["suite/workers > attach() > refuses a pipe of another version or process"],
+    awaited: ["C: forks"],
   },
   L13: {
     fault: "two pipes, one of them saturated or closed",
@@ -210,6 +219,7 @@ export const threadRows: Catalogue = {
       "suite/crossing > counters > may pass 2^31 and 2^32: they begin at %d",
       "memory/channel > ring counters > count free-running from %d",
       "memory/pool > a wake > counts on past 2^31 and 2^32",
+      ...of("suite/hooks > TRTPIPE_TEST_SEQ0", "lets all counters begin there, and nothing is different: %d"),
     ],
   },
   L19: {

@@ -94,20 +94,6 @@ const owner: readonly Mutant[] = [
     return this.#succession.begin();`,
     to: "    return this.#succession.begin();",
   },
-  {
-    name: "a pipe that closes waits for those that had the lines before",
-    file: "scheduler/supervise.ts",
-    from: "    for (let instance = 0; instance < pool.shape.instances; instance++) this.#notice(pool, instance);\n",
-    to: "",
-  },
-  {
-    name: "a thread that ended is given its line for good",
-    file: "scheduler/supervise.ts",
-    from: `    if (heir.living) return;
-    this.#threads.delete(instance);
-    this.#onDeath(pool, heir);`,
-    to: "",
-  },
 ];
 
 export const RELOAD_MUTANTS: readonly Mutant[] = [...line, ...instance, ...owner];

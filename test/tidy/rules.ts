@@ -7,7 +7,8 @@
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "errors.ts": [],
   "nearest.ts": [],
-  "protocol.ts": ["errors.ts", "memory", "types:onnx"],
+  "hooks.ts": ["errors.ts", "memory", "types:scheduler"],
+  "protocol.ts": ["errors.ts", "memory", "types:hooks.ts", "types:onnx"],
   memory: ["errors.ts"],
   native: ["errors.ts"],
   onnx: ["errors.ts"],
@@ -22,9 +23,10 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     // The shape of what the scheduler calls.
     "types:scheduler",
   ],
-  "worker.ts": ["errors.ts", "protocol.ts", "memory", "native", "scheduler", "backends"],
+  "worker.ts": ["errors.ts", "hooks.ts", "protocol.ts", "memory", "native", "scheduler", "backends"],
   pipe: [
     "errors.ts",
+    "hooks.ts",
     "nearest.ts",
     "protocol.ts",
     "memory",

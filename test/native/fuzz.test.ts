@@ -1,0 +1,30 @@
+/** The C fuzzer leaves no function of the header out: csrc/test/fuzz.c. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { root } from "../tidy/sources.ts";
+import { declarations } from "./header.ts";
+
+const source = readFileSync(join(root, "csrc", "test", "fuzz.c"), "utf8").replaceAll(
+  /\/\*[\s\S]*?\*\//g,
+  " ",
+);
+
+/** Names of functions that are called in some text. */
+function calledIn(text: string): Set<string> {
+  return new Set([...text.matchAll(/\b(tp_\w+)\(/g)].map(([, name]) => name));
+}
+
+it("calls every function that the header declares", () => {
+  const declared = declarations().map(({ name }) => name);
+  expect(declared.length).toBeGreaterThan(20);
+  const called = calledIn(source);
+  expect(declared.filter((name) => !called.has(name))).toEqual([]);
+});
+
+it("has each of them among the calls that are drawn at random, but for the two that it counts by", () => {
+  const drawn = calledIn(source.slice(0, source.indexOf("static void give_back")));
+  const others = declarations().filter(({ name }) => !drawn.has(name));
+  expect(others.map(({ name }) => name)).toEqual(["tp_clock_ms", "tp_handle_count"]);
+});
