@@ -76,6 +76,8 @@ export class Engine {
   readonly #deviceRecords: readonly Int32Array[];
   /** Outputs may stay in native memory, or do so in a device's. */
   readonly #hasResults: boolean;
+  /** What the warm-up runs on: the C library has its address alone, so it is kept from being collected. */
+  #rows: SharedArrayBuffer | null = null;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
@@ -103,9 +105,11 @@ export class Engine {
   warmUp(runs: number): void {
     if (runs === 0) return;
     // On rows of their own: those in the slots may be somebody's.
-    this.#bind([new SharedArrayBuffer(this.#payload(this.#maxRows).bytes)], this.#maxRows);
+    this.#rows = new SharedArrayBuffer(this.#payload(this.#maxRows).bytes);
+    this.#bind([this.#rows], this.#maxRows);
     this.#warmUp(runs);
     this.#bindChannels();
+    this.#rows = null;
   }
 
   #warmUp(runs: number): void {

@@ -1,4 +1,4 @@
-/** reload() of pipes that take and give device memory, over the fake CUDA, whose two devices' memory is the host's. */
+/** reload() of pipes that take and give device memory, over the fake CUDA, which has two devices. */
 
 import { afterEach, describe, expect, it } from "vitest";
 import { ConfigError, DeviceTensor, ExecutionError } from "trtpipe";
@@ -63,7 +63,7 @@ describe("a reload", () => {
     expect(await answer(models, Float32Array.from(ROW))).toEqual(NEGATED);
   });
 
-  it("with a backend of host memory makes a DeviceTensor fail, alone, until there is a device again", async () => {
+  it("with a backend of host memory lets a DeviceTensor fail alone, until there is a device again", async () => {
     const models = await negate({ batching_timeout: 5 });
     const tensor = await DeviceTensor.from([ROW]);
     expect(await answer(models, tensor)).toEqual(NEGATED);
