@@ -18,8 +18,9 @@ typedef struct trt_model {
   tp_trt_engine engine;
 } trt_model;
 
-static const tp_option_key keys[] = {{"backend", false}, {"path", false}, {"model::cache", false},
-                                     {"host", false},    TP_TRT_KEYS,     {NULL, false}};
+static const tp_option_key keys[] = {{"backend", false}, {"path", false},  {"model::cache", false},
+                                     {"host", false},    {"build", false}, TP_TRT_KEYS,
+                                     {NULL, false}};
 
 /* CUDA and TensorRT; if either is missing, the error tells of both. */
 static int32_t find_libraries(const tp_options *options, const tp_cuda **cuda, const tp_trt **trt) {

@@ -17,6 +17,7 @@ typedef enum tp_kind {
   TP_KIND_INSTANCE,
   TP_KIND_RESULT,
   TP_KIND_WATCH,
+  TP_KIND_BUILD,
   TP_KIND_DEVICE
 } tp_kind;
 

@@ -6,6 +6,8 @@
  */
 
 export { pipe } from "./pipe/pipe.ts";
+export { build } from "./pipe/build.ts";
+export type { BuildProgress } from "./pipe/build-watch.ts";
 export { attach } from "./pipe/attach.ts";
 export { Tensor } from "./pipe/tensor.ts";
 export type { TensorData } from "./pipe/tensor.ts";

@@ -40,6 +40,7 @@ const KEYS = [
   "pinned_bytes",
   "device_spin_us",
   "compute_capability",
+  "hardware_compatibility",
   "tensorrt",
   "output",
   "log",
@@ -79,6 +80,7 @@ describe("parseConfig", () => {
         pinnedBytes: null,
         deviceSpinUs: null,
         computeCapability: null,
+        hardwareCompatibility: null,
         library: null,
       },
       output: "host",
@@ -337,6 +339,7 @@ describe("other keys", () => {
     ["pinned_bytes", -1, "an integer from 0 to 4294967295"],
     ["device_spin_us", 10_001, "an integer from 0 to 10000"],
     ["compute_capability", "9.0", '"any" or "current"'],
+    ["hardware_compatibility", "ampere", '"none" or "ampere_plus" or "same_compute_capability"'],
     ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],
     ["workerUrl", "", "a path or URL, not empty and without NUL"],
@@ -368,6 +371,7 @@ describe("other keys", () => {
       pinned_bytes: "4096",
       device_spin_us: 250,
       compute_capability: "current",
+      hardware_compatibility: "ampere_plus",
     };
     expect(parse(given).tensorrt.deviceIds).toEqual([1]);
     expect(engineOptions(parse(given), "TensorrtTensor", 1)).toEqual([
@@ -385,6 +389,7 @@ describe("other keys", () => {
       ["cuda_graph", "1"],
       ["pinned_bytes", "4096"],
       ["compute_capability", "current"],
+      ["hardware_compatibility", "ampere_plus"],
     ]);
     expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
@@ -508,7 +513,7 @@ describe("output", () => {
 
   it("leaves no backend but TensorRT where none is named", () => {
     const names = (fields: object): string[] =>
-      loadMessage(parse(fields), "").candidates.map(({ backend }) => backend);
+      loadMessage(parse(fields), "", null).candidates.map(({ backend }) => backend);
     expect(names({})).toEqual(["TensorrtTensor", "OnnxTensor"]);
     expect(names({ output: "device" })).toEqual(["TensorrtTensor"]);
   });
@@ -517,7 +522,7 @@ describe("output", () => {
 describe("device_id", () => {
   it("loads the model once on each device", () => {
     const config = { backend: "TensorrtTensor", device_id: ["1", 0], instance_num: 3 };
-    const [{ options, more }] = loadMessage(parse(config), "").candidates;
+    const [{ options, more }] = loadMessage(parse(config), "", null).candidates;
     const devices = [options, ...more].map((one) => one.find(([key]) => key === "device_id"));
     expect(devices).toEqual([
       ["device_id", "1"],

@@ -183,10 +183,14 @@ int32_t tp_describe(char *text, uint32_t cap);
  *                    ("4x3x640x640,4x16"); default 1
  *     precision      fp32 | tf32 | fp16 | bf16 (default fp32). TensorRT 11 and RTX answer TP_ERR_TYPES to
  *                    the latter two: they take the types that the model has
- *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit
+ *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit. Beside it,
+ *                    in a file with .timing behind its name, lies what TensorRT measured while it built
  *     max_workspace_size   MB of device memory that layers may use while they run (default 1024)
  *     optimization_level   0..5 (default 3)
  *     compute_capability   any | current: what an engine of TensorRT for RTX is for (default any)
+ *     hardware_compatibility   none | ampere_plus | same_compute_capability: on which devices the engine runs
+ *                    besides that it is built on (not with TensorRT for RTX; default none)
+ *     build          handle of tp_build_open, to watch the building of the engine
  *     cuda_graph     1: launch each batch as a CUDA graph where that works (default 0)
  *     output         host | device: device leaves outputs in device memory, where tp_result_device takes them
  *                    (default host)
@@ -376,6 +380,24 @@ int32_t tp_thread_alive(uint32_t watch);
 
 /* Ends a watch. Errors: HANDLE. Any thread. */
 int32_t tp_thread_unwatch(uint32_t watch);
+
+/* ---- Builds of engines --------------------------------------------------------------------------------- */
+
+/* A handle for option `build` of tp_model_open, of one call after another, by which other threads see how far
+   the building of an engine is, and end it. Errors: MEMORY. Any thread. */
+int32_t tp_build_open(uint32_t *build_out);
+
+/* How far it is, as JSON: {"permille":0..1000,"stage":"what is being done, in TensorRT's words"}. `permille`
+   never falls; `stage` is empty before a build begins. Returns the text's length, as tp_last_error. Errors:
+   HANDLE, ARGUMENT, MEMORY. Any thread. */
+int32_t tp_build_progress(uint32_t build, char *text, uint32_t cap);
+
+/* Ends the process that builds, and any that would begin: tp_model_open then returns TP_ERR_INTERRUPTED, and
+   leaves nothing behind. 1 if a process was ended, 0 if none was building. Errors: HANDLE. Any thread. */
+int32_t tp_build_cancel(uint32_t build);
+
+/* Gives the handle back; a build that runs goes on unwatched. Errors: HANDLE. Any thread. */
+int32_t tp_build_close(uint32_t build);
 
 #ifdef __cplusplus
 }

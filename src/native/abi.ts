@@ -110,6 +110,15 @@ export const SYMBOLS = {
   tp_thread_alive: { parameters: ["u32"], result: "i32" },
   // int32_t tp_thread_unwatch(uint32_t watch);
   tp_thread_unwatch: { parameters: ["u32"], result: "i32" },
+
+  // int32_t tp_build_open(uint32_t *build_out);
+  tp_build_open: { parameters: ["buffer"], result: "i32" },
+  // int32_t tp_build_progress(uint32_t build, char *text, uint32_t cap);
+  tp_build_progress: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  // int32_t tp_build_cancel(uint32_t build);
+  tp_build_cancel: { parameters: ["u32"], result: "i32" },
+  // int32_t tp_build_close(uint32_t build);
+  tp_build_close: { parameters: ["u32"], result: "i32" },
 } as const;
 
 /** Bound before all else, alone: what a library of another version still has. */

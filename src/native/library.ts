@@ -171,6 +171,31 @@ export class Native {
     this.#check(this.#calls.tp_thread_unwatch(u32("watch", watch)));
   }
 
+  /** A handle by which any thread watches one building of an engine, and ends it. */
+  openBuild(): number {
+    return this.#handle(this.#calls.tp_build_open(this.#out));
+  }
+
+  /** How far it is in thousandths, and what is being done; empty before it begins. */
+  buildProgress(build: number): { permille: number; stage: string } {
+    u32("build", build);
+    return JSON.parse(this.#read((text, cap) => this.#calls.tp_build_progress(build, text, cap))) as {
+      permille: number;
+      stage: string;
+    };
+  }
+
+  /** Ends the process that builds, or any that would begin; true if there was one. */
+  cancelBuild(build: number): boolean {
+    const ended = this.#calls.tp_build_cancel(u32("build", build));
+    this.#check(ended);
+    return ended === 1;
+  }
+
+  closeBuild(build: number): void {
+    this.#check(this.#calls.tp_build_close(u32("build", build)));
+  }
+
   #check(status: number): void {
     if (status < 0) throw this.failure(status);
   }

@@ -6,6 +6,7 @@ import type { TensorrtOptions } from "./types.ts";
 
 const DEVICE_MAX = 63;
 const CAPABILITIES = ["any", "current"] as const;
+const COMPATIBLE = ["none", "ampere_plus", "same_compute_capability"] as const;
 
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
@@ -18,6 +19,7 @@ export interface TensorrtConfig {
   pinnedBytes: number | null;
   deviceSpinUs: number | null;
   computeCapability: (typeof CAPABILITIES)[number] | null;
+  hardwareCompatibility: (typeof COMPATIBLE)[number] | null;
   library: string | null;
 }
 
@@ -41,6 +43,11 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     computeCapability: read(
       "compute_capability",
       (field, value) => readChoice(field, value, CAPABILITIES),
+      null,
+    ),
+    hardwareCompatibility: read(
+      "hardware_compatibility",
+      (field, value) => readChoice(field, value, COMPATIBLE),
       null,
     ),
     library: path("tensorrt"),

@@ -90,6 +90,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   pinned_bytes: true,
   device_spin_us: true,
   compute_capability: true,
+  hardware_compatibility: true,
   tensorrt: true,
   output: true,
   log: true,

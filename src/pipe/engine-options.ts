@@ -43,6 +43,7 @@ function tensorrtOptions(config: ParsedConfig, deviceId: number | null): [string
     ["cuda_graph", tensorrt.cudaGraph === null ? null : Number(tensorrt.cudaGraph)],
     ["pinned_bytes", tensorrt.pinnedBytes],
     ["compute_capability", tensorrt.computeCapability],
+    ["hardware_compatibility", tensorrt.hardwareCompatibility],
   ];
   return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));
 }

@@ -16,8 +16,11 @@ const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
 
 const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 
-/** `library` is the path of the C library that this thread has loaded; the instances load the same. */
-export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
+/**
+ * `library` is the path of the C library that this thread has loaded; the instances load the same. `build` is
+ * the handle by which this thread watches the building of an engine.
+ */
+export function loadMessage(config: ParsedConfig, library: string, build: number | null): LoadMessage {
   const { model, backend } = config;
   const engine = typeof model === "string" && isEngineFile(model);
   // What only TensorRT can do is no reason to do without it.
@@ -25,15 +28,17 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
   const names = (backend === null ? preferred : [backend.name]).filter((name) => canCompute(config, name));
   const libraries = names.includes("OnnxTensor") ? onnxruntimes(config.onnxruntime) : [];
   const candidates = names.map((name): EngineCandidate => {
+    const apart = backend !== null && backend.process !== null;
     const [options, ...more] = devicesOf(config, name).map((deviceId) => {
       const inner: (readonly [string, string])[] = [...engineOptions(config, name, deviceId)];
       if (name === "OnnxTensor") for (const file of libraries) inner.push(["onnxruntime", file]);
       if (name === "TensorrtTensor") inner.push(...tensorrtPaths(config.tensorrt.library));
-      return backend === null || backend.process === null ? inner : processOptions(backend.process, inner);
+      // A child process builds by itself, where no handle of this process means anything.
+      if (name === "TensorrtTensor" && !apart && build !== null) inner.push(["build", String(build)]);
+      return apart ? processOptions(backend.process!, inner) : inner;
     });
-    const inProcess = backend !== null && backend.process !== null;
     const conversion = engine ? null : graphConversion(config, name);
-    return { backend: inProcess ? `Process[${name}]` : name, options, more, conversion };
+    return { backend: apart ? `Process[${name}]` : name, options, more, conversion };
   });
   return {
     kind: "load",

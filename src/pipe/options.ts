@@ -63,6 +63,12 @@ export interface TensorrtOptions {
   device_spin_us?: number | string;
   /** TensorRT for RTX: an engine for `"any"` device it knows, or for the `"current"` one. Default `"any"`. */
   compute_capability?: "any" | "current";
+  /**
+   * Devices that the engine runs on besides that it is built on: those of `"ampere_plus"`, or of the
+   * `"same_compute_capability"` (TensorRT 10.9 or later). Such engines may be slower. Not with TensorRT for
+   * RTX. Default `"none"`.
+   */
+  hardware_compatibility?: "none" | "ampere_plus" | "same_compute_capability";
   /** Path of libnvinfer or libtensorrt_rtx. Default: `TRTPIPE_TENSORRT`, the loader's path. */
   tensorrt?: string;
 }

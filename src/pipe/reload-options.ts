@@ -54,6 +54,7 @@ const known: Readonly<Record<ReloadKey, true>> = {
   optimization_level: true,
   cuda_graph: true,
   compute_capability: true,
+  hardware_compatibility: true,
   pinned_bytes: true,
   device_spin_us: true,
   tensorrt: true,

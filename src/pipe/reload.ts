@@ -125,7 +125,7 @@ export class Reloader {
     const place = this.#place;
     const supervisor = this.#supervisor;
     const config = changedConfig(place.config, attempt.given.changes);
-    const message = loadMessage(config, this.#native.path);
+    const message = loadMessage(config, this.#native.path, null);
     const ticket = await attempt.unlessStopped(supervisor.beginSuccession());
     try {
       const model = await attempt.unlessStopped(this.#load(attempt, message));

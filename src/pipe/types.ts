@@ -1,5 +1,6 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
+import type { BuildProgress } from "./build-watch.ts";
 import type { DeviceTensor } from "./device-tensor.ts";
 import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { ReloadOptions } from "./reload-options.ts";
@@ -78,8 +79,13 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
 }
 
 export interface PipeOptions {
-  /** Cancels loading; `pipe()` then rejects with the signal's reason. */
+  /**
+   * Cancels loading; `pipe()` then rejects with the signal's reason. An engine that is being built is given
+   * up: the process that builds it is ended, and nothing of it stays.
+   */
   signal?: AbortSignal;
+  /** Called on this thread's event loop while an engine is built, whenever there is something new. */
+  onProgress?: (progress: BuildProgress) => void;
 }
 
 /** A tensor's bytes, in the machine's byte order, in any number of pieces: each may end anywhere. */

@@ -7,9 +7,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ModelLoadError, pipe } from "trtpipe";
 import type { Pipe, PipeConfig, Tensor } from "trtpipe";
+import { identityModel } from "../models.ts";
 import { runChild } from "../support/child.ts";
 import { affineModel } from "../support/models.ts";
 import { opener, rejection, within } from "../support/pipes.ts";
+import { counting } from "../support/tensors.ts";
 import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
 import { root } from "../tidy/sources.ts";
 
@@ -38,6 +40,18 @@ async function negate(models: Pipe, first: number): Promise<number[]> {
   const { result } = await within(models({ data }), "the call");
   return [...(result as Tensor<"float32">).data];
 }
+
+describe("element types", () => {
+  it.each(["float32", "float16", "bfloat16", "int8", "uint8", "int32", "int64", "bool"] as const)(
+    "%s goes in and comes out",
+    async (dtype) => {
+      const models = await open({ backend: "TensorrtTensor", model: identityModel(dtype), max: 4 });
+      const data = counting([3, 4], dtype);
+      const { result } = await within(models({ data }), "the call");
+      expect(result).toMatchObject({ dtype, shape: [3, 4], data: data.data });
+    },
+  );
+});
 
 describe("the reference configuration", () => {
   it("runs: many callers, several instances, batches", async () => {
