@@ -13,11 +13,14 @@ import {
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
+  DEVICE_REF_BYTES,
   MAX_RANK,
   ROW_BYTES,
   ROW_CHANNEL,
+  ROW_RESULT,
   ROW_SLOT,
   ROW_STATUS,
+  TP_BATCH_CLAIM,
   TP_BATCH_DIMS,
   TP_ERR_DEAD,
   TP_ERR_DEVICE,
@@ -33,6 +36,12 @@ import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
 
 const SUCCESS: RunOutcome = { outcome: Outcome.ok, text: "", rows: null, retryable: false };
+const UNREAD: RunOutcome = {
+  outcome: -TP_ERR_EXECUTION,
+  text: "an input is in device memory, and the backend that a reload() put in place takes host memory",
+  rows: null,
+  retryable: true,
+};
 const RETRYABLE = new Set<number>([TP_ERR_EXECUTION, TP_ERR_SPLIT, TP_ERR_MEMORY]);
 
 /** Bytes of a batch block for batches of up to `maxRows` rows. */
@@ -53,11 +62,22 @@ export class Engine {
   readonly #block: Int32Array<SharedArrayBuffer>;
   readonly #maxRows: number;
   readonly #shape: MemoryShape;
+  readonly #tensors: number;
+  /** Whether slots say which of their inputs are in device memory, and the backend reads it. */
+  readonly #hasDeviceRows: boolean;
   readonly #openInputs: readonly DimPlace[];
   /**
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
    */
   readonly #openOutputs: readonly number[];
+  /**
+   * Where slots say so although the backend takes host memory: after a reload. By channel, else empty.
+   */
+  readonly #deviceRecords: readonly Int32Array[];
+  /** Outputs may stay in native memory, or do so in a device's. */
+  readonly #hasResults: boolean;
+  /** What the warm-up runs on: the C library has its address alone, so it is kept from being collected. */
+  #rows: SharedArrayBuffer | null = null;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
@@ -67,12 +87,17 @@ export class Engine {
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     this.#shape = shape;
+    this.#tensors = start.inputs.length + start.outputs.length;
+    this.#hasDeviceRows = start.deviceOutputs !== null;
+    this.#deviceRecords = this.#unreadRecords();
     this.#bindChannels();
     native.bindBatch(this.#instance, new Uint8Array(start.block));
     this.#openInputs = openPlaces(start.inputs);
     this.#openOutputs = start.outputs.flatMap((output, k) =>
       isOpen(output) ? [dimsWord(start.inputs.length + k)] : [],
     );
+    this.#hasResults = this.#openOutputs.length > 0 || start.deviceOutputs === true;
+    this.#block[BATCH_FLAGS / 4] = TP_BATCH_CLAIM;
     this.#writeLargest(start.inputs);
   }
 
@@ -80,9 +105,11 @@ export class Engine {
   warmUp(runs: number): void {
     if (runs === 0) return;
     // On rows of their own: those in the slots may be somebody's.
-    this.#bind([new SharedArrayBuffer(this.#payload(this.#maxRows).bytes)], this.#maxRows);
+    this.#rows = new SharedArrayBuffer(this.#payload(this.#maxRows).bytes);
+    this.#bind([this.#rows], this.#maxRows);
     this.#warmUp(runs);
     this.#bindChannels();
+    this.#rows = null;
   }
 
   #warmUp(runs: number): void {
@@ -92,6 +119,7 @@ export class Engine {
         const status = this.#native.run(this.#instance, rows);
         if (status !== TP_OK) throw this.#native.failure(status);
         for (let row = 0; row < rows && this.#block[BATCH_RESULT / 4] !== 0; row++) {
+          this.#claimRow(row);
           this.#native.resultRelease(this.#block[BATCH_RESULT / 4] >>> 0);
         }
       }
@@ -103,9 +131,10 @@ export class Engine {
       this.#writeRow(row, batch.channels[from + row], batch.slots[from + row]);
     }
     if (this.#openInputs.length > 0) this.#writeDims(batch, from);
+    if (this.#deviceRecords.length > 0 && this.#hasUnread(batch, from, rows)) return UNREAD;
     const status = this.#native.run(this.#instance, rows);
     if (status !== TP_OK) return this.#failure(status, rows);
-    if (this.#openOutputs.length > 0) this.#readOutputs(batch, from, rows);
+    if (this.#hasResults) this.#readOutputs(batch, from, rows);
     return SUCCESS;
   };
 
@@ -126,7 +155,11 @@ export class Engine {
   #bind(payloads: readonly SharedArrayBuffer[], slots: number): void {
     const { strideBytes } = this.#shape;
     const { offsets } = this.#payload(slots);
-    this.#native.bindLayout(this.#instance, bigints(offsets), bigints(strideBytes));
+    const count = this.#tensors;
+    const [at, strides] = [offsets.slice(0, count), strideBytes.slice(0, count)];
+    this.#native.bindLayout(this.#instance, bigints(at), bigints(strides));
+    // Before the channels: it takes their bindings back.
+    if (this.#hasDeviceRows) this.#native.device.bindRows(this.#instance, offsets[count], strideBytes[count]);
     payloads.forEach((payload, index) => {
       this.#native.bindChannel(this.#instance, index, new Uint8Array(payload), slots);
     });
@@ -136,10 +169,36 @@ export class Engine {
     return payloadOffsets(this.#shape.strideBytes, slots);
   }
 
+  #unreadRecords(): Int32Array[] {
+    const { strideBytes, slots } = this.#shape;
+    if (this.#hasDeviceRows || strideBytes.length === this.#tensors) return [];
+    const offset = this.#payload(slots).offsets[this.#tensors];
+    const words = (strideBytes[this.#tensors] / 4) * slots;
+    return this.#channels.map(({ payload }) => new Int32Array(payload, offset, words));
+  }
+
+  /** Whether a row of the batch has an input in device memory. */
+  #hasUnread(batch: Batch, from: number, rows: number): boolean {
+    const words = this.#shape.strideBytes[this.#tensors] / 4;
+    for (let row = from; row < from + rows; row++) {
+      const records = this.#deviceRecords[batch.channels[row]];
+      const at = batch.slots[row] * words;
+      for (let word = at; word < at + words; word += DEVICE_REF_BYTES / 4) {
+        if (records[word] !== 0) return true;
+      }
+    }
+    return false;
+  }
+
   #writeRow(row: number, channel: number, slot: number): void {
     const at = (BATCH_BYTES + row * ROW_BYTES) / 4;
     this.#block[at + ROW_CHANNEL / 4] = channel;
     this.#block[at + ROW_SLOT / 4] = slot;
+  }
+
+  /** Takes a row's reference on the result over from the library. */
+  #claimRow(row: number): void {
+    this.#block[(BATCH_BYTES + row * ROW_BYTES + ROW_RESULT) / 4] = 0;
   }
 
   /** All rows of a batch have the same item shapes, so those of its first row stand for all. */
@@ -154,7 +213,7 @@ export class Engine {
    */
   #writeLargest(inputs: readonly OpenDims[]): void {
     if (this.#openInputs.length === 0) return;
-    this.#block[BATCH_FLAGS / 4] = TP_BATCH_DIMS;
+    this.#block[BATCH_FLAGS / 4] |= TP_BATCH_DIMS;
     inputs.forEach(({ largest }, k) => largest?.forEach((dim, d) => (this.#block[dimsWord(k) + d] = dim)));
   }
 
@@ -168,6 +227,8 @@ export class Engine {
       for (const at of this.#openOutputs) {
         for (let d = 0; d < MAX_RANK; d++) control[to++] = this.#block[at + d];
       }
+      // Nothing comes between these two, so that the row's reference is either the library's or the slot's.
+      this.#claimRow(row);
       control[layout.result + slot] = result;
       control[layout.resultRow + slot] = row;
       control[layout.nativeOutputs + slot] = nativeOutputs;
@@ -187,8 +248,7 @@ export class Engine {
       outcomes[row] = -rowStatus;
       lost ||= rowStatus === TP_ERR_DEVICE;
     }
-    if (this.#openOutputs.length > 0 && !lost)
-      return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
+    if (this.#hasResults && !lost) return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
     return { outcome: -status, text, rows: outcomes, retryable: false };
   }
 }
