@@ -17,7 +17,8 @@ typedef enum tp_kind {
   TP_KIND_INSTANCE,
   TP_KIND_RESULT,
   TP_KIND_WATCH,
-  TP_KIND_BUILD
+  TP_KIND_BUILD,
+  TP_KIND_DEVICE
 } tp_kind;
 
 /* Frees an object, or drops the handle's reference to it. Runs on the thread that leaves last. */

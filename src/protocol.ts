@@ -16,6 +16,8 @@ export type EngineOptions = readonly (readonly [string, string])[];
 export interface EngineCandidate {
   backend: string;
   options: EngineOptions;
+  /** The same for each further device: the model is loaded once on each. */
+  more: readonly EngineOptions[];
   /**
    * How the graph is converted: always, or if the engine asks for it, because it takes a model's types as
    * they are. null: never.
@@ -39,8 +41,8 @@ export interface LoadMessage {
 /** The model is loaded: what the engine says about it. */
 export interface LoadedMessage {
   kind: "loaded";
-  /** Handle in the C library, good in all threads of the process. */
-  model: number;
+  /** Handles in the C library, one for each device, good in all threads of the process. */
+  models: readonly number[];
   backend: string;
   /** What kept earlier candidates from running; empty if the first one did. */
   reason: string;
@@ -73,6 +75,8 @@ export interface StartMessage {
   warmUp: number;
   inputs: readonly OpenDims[];
   outputs: readonly OpenDims[];
+  /** Whether outputs stay in device memory; null: inputs cannot be there either. */
+  deviceOutputs: boolean | null;
   /** What a test asks for; null outside of tests. */
   hooks: Hooks | null;
 }

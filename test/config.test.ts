@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { ConfigError } from "../src/errors.ts";
 import { parseConfig } from "../src/pipe/config.ts";
 import { engineOptions, processOptions } from "../src/pipe/engine-options.ts";
+import { loadMessage } from "../src/pipe/load-message.ts";
 import { caught, thrownClass } from "./caught.ts";
 
 const KEYS = [
@@ -42,6 +43,7 @@ const KEYS = [
   "compute_capability",
   "hardware_compatibility",
   "tensorrt",
+  "output",
   "log",
   "workerUrl",
 ] as const;
@@ -72,7 +74,7 @@ describe("parseConfig", () => {
       spinUs: 100,
       onnxruntime: null,
       tensorrt: {
-        deviceId: null,
+        deviceIds: null,
         cache: null,
         workspaceMb: null,
         optimizationLevel: null,
@@ -83,6 +85,7 @@ describe("parseConfig", () => {
         hardwareCompatibility: null,
         library: null,
       },
+      output: "host",
       precision: { precision: null, conversion: null, layers: false },
       image: null,
       workerUrl: null,
@@ -325,6 +328,10 @@ describe("other keys", () => {
     ["onnxruntime", "", "a path, not empty and without NUL"],
     ["onnxruntime", 1, "a path, not empty and without NUL"],
     ["device_id", -1, "an integer from 0 to 63"],
+    ["device_id", [0, 1], "at most as many devices as instance_num, which is 1"],
+    ["device_id", [], "at least one device, and each once"],
+    ["device_id", [1, "1"], "at least one device, and each once"],
+    ["output", "disk", '"host" or "device"'],
     ["precision", "int8", '"fp32" or "tf32" or "fp16" or "bf16"'],
     ["model::cache", "", "a path, not empty and without NUL"],
     ["max_workspace_size", 0, "an integer from 1 to 1048576"],
@@ -358,6 +365,7 @@ describe("other keys", () => {
       max: "4x3x8x8",
       spin_us: 7.4,
       device_id: "1",
+      output: "device",
       precision: "tf32",
       "model::cache": "m.trt",
       max_workspace_size: 512,
@@ -368,13 +376,15 @@ describe("other keys", () => {
       compute_capability: "current",
       hardware_compatibility: "ampere_plus",
     };
-    expect(engineOptions(parse(given), "TensorrtTensor")).toEqual([
+    expect(parse(given).tensorrt.deviceIds).toEqual([1]);
+    expect(engineOptions(parse(given), "TensorrtTensor", 1)).toEqual([
       ["backend", "TensorrtTensor"],
       ["path", "m.onnx"],
       ["min", "2"],
       ["max", "4x3x8x8"],
       ["spin_us", "250"],
       ["device_id", "1"],
+      ["output", "device"],
       ["precision", "tf32"],
       ["model::cache", "m.trt"],
       ["max_workspace_size", "512"],
@@ -488,6 +498,39 @@ describe("the keys of images", () => {
         field: "std",
         expected: "an ONNX model, whose graph this key changes",
       });
+  });
+});
+
+describe("output", () => {
+  it.each([
+    ["OnnxTensor", '"host", because OnnxTensor gives host memory'],
+    ["(shape=4)Identity", '"host", because Identity gives host memory'],
+    [
+      "Process[TensorrtTensor]",
+      '"host", because Process[X] runs in other processes, whose device memory is theirs',
+    ],
+  ])("cannot be device memory of %s", (backend, expected) => {
+    expect(refused({ backend, output: "device" })).toMatchObject({ field: "output", expected });
+    expect(parse({ backend, output: "host" }).output).toBe("host");
+  });
+
+  it("leaves no backend but TensorRT where none is named", () => {
+    const names = (fields: object): string[] =>
+      loadMessage(parse(fields), "", null).candidates.map(({ backend }) => backend);
+    expect(names({})).toEqual(["TensorrtTensor", "OnnxTensor"]);
+    expect(names({ output: "device" })).toEqual(["TensorrtTensor"]);
+  });
+});
+
+describe("device_id", () => {
+  it("loads the model once on each device", () => {
+    const config = { backend: "TensorrtTensor", device_id: ["1", 0], instance_num: 3 };
+    const [{ options, more }] = loadMessage(parse(config), "", null).candidates;
+    const devices = [options, ...more].map((one) => one.find(([key]) => key === "device_id"));
+    expect(devices).toEqual([
+      ["device_id", "1"],
+      ["device_id", "0"],
+    ]);
   });
 });
 

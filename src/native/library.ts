@@ -6,6 +6,7 @@
 
 import { TP_ERR_ARGUMENT, type Calls, type SYMBOLS } from "./abi.ts";
 import type { BindingName } from "./binding.ts";
+import { NativeDevice } from "./device.ts";
 
 /** A call of the C library failed: one of TP_ERR_*, and what the library says about it. */
 export class NativeError extends Error {
@@ -35,6 +36,9 @@ export class Native {
   /** Runs a batch and returns the status: the foreign function itself, with nothing around it. */
   readonly run: (instance: number, rows: number) => number;
 
+  /** Device tensors. */
+  readonly device: NativeDevice;
+
   readonly #calls: Calls<typeof SYMBOLS>;
   readonly #out = new Uint32Array(1);
   #text = new Uint8Array(1024);
@@ -45,6 +49,7 @@ export class Native {
     this.#calls = calls;
     this.clockMs = calls.tp_clock_ms;
     this.run = calls.tp_instance_run;
+    this.device = new NativeDevice(calls, (status) => this.failure(status));
   }
 
   describe(): LibraryDescription {

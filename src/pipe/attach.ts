@@ -16,6 +16,7 @@ import type { ParsedConfig } from "./config.ts";
 import { Notice } from "./notice.ts";
 import type { ModelSpec } from "./spec.ts";
 import { readStats } from "./stats.ts";
+import { sweep } from "./sweep.ts";
 import type { Answered, AttachedPipe, CallOptions, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
 
 /** Grows when the contents of a shared pipe change. */
@@ -138,7 +139,7 @@ function checked(shared: SharedPipe): SharedContents {
  * Whether a watched thread lives. A watch that was ended says that the pipe was closed, which is as good as
  * no.
  */
-function isAlive(native: Native, watch: number): boolean {
+export function isAlive(native: Native, watch: number): boolean {
   try {
     return native.threadAlive(watch);
   } catch {
@@ -155,7 +156,7 @@ function claimChannel(contents: SharedContents, native: Native): Channel {
   for (let look = 0; look < LOOKS; look++) {
     for (let index = 0; index < channels.length; index++) {
       const channel = new Channel(index, shape, channels[index]);
-      if (takeChannel(channel, native)) return channel;
+      if (takeChannel(contents.spec, channel, native)) return channel;
     }
   }
   throw new ConfigError("max_callers", show(channels.length), "more places than threads that attach", {
@@ -163,7 +164,7 @@ function claimChannel(contents: SharedContents, native: Native): Channel {
   });
 }
 
-function takeChannel(channel: Channel, native: Native): boolean {
+function takeChannel(spec: ModelSpec, channel: Channel, native: Native): boolean {
   if (channel.claim()) {
     channel.watch = native.threadWatch();
     return true;
@@ -173,5 +174,6 @@ function takeChannel(channel: Channel, native: Native): boolean {
   const mine = native.threadWatch();
   const inherited = channel.inherit(watch, mine);
   native.threadUnwatch(inherited ? watch : mine);
+  if (inherited) sweep(spec, channel, native);
   return inherited;
 }

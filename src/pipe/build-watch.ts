@@ -4,7 +4,10 @@ import type { Native } from "../native/library.ts";
 
 /** How far the building of an engine is. */
 export interface BuildProgress {
-  /** 0 to 1, by TensorRT's own steps, which are not equally long. It never falls. */
+  /**
+   * 0 to 1, by TensorRT's own steps, which are not equally long. It never falls: where engines are built for
+   * several devices one after the other, it is the furthest of them.
+   */
   fraction: number;
   /** What is being done, in TensorRT's words. */
   stage: string;

@@ -1,14 +1,17 @@
 /** The keys of TensorrtTensor. */
 
-import { readChoice, readInteger, readSwitch, readText } from "./config-values.ts";
+import type { ResolvedBackend } from "../backends/resolve.ts";
+import { readChoice, readInteger, readSwitch, readText, refuse } from "./config-values.ts";
 import type { TensorrtOptions } from "./types.ts";
 
+const DEVICE_MAX = 63;
 const CAPABILITIES = ["any", "current"] as const;
 const COMPATIBLE = ["none", "ampere_plus", "same_compute_capability"] as const;
 
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
-  deviceId: number | null;
+  /** In the order in which instances are made on them. */
+  deviceIds: readonly number[] | null;
   cache: string | null;
   workspaceMb: number | null;
   optimizationLevel: number | null;
@@ -30,7 +33,7 @@ export function readTensorrt(read: Reader): TensorrtConfig {
   const path = (key: Key): string | null =>
     read(key, (field, value) => readText(field, value, "a path"), null);
   return {
-    deviceId: integer("device_id", 0, 63),
+    deviceIds: read("device_id", readDevices, null),
     cache: path("model::cache"),
     workspaceMb: integer("max_workspace_size", 1, 1_048_576),
     optimizationLevel: integer("optimization_level", 0, 5),
@@ -49,4 +52,38 @@ export function readTensorrt(read: Reader): TensorrtConfig {
     ),
     library: path("tensorrt"),
   };
+}
+
+/** One device, or several. */
+function readDevices(field: string, value: unknown): readonly number[] {
+  if (!Array.isArray(value)) return [readInteger(field, value, 0, DEVICE_MAX)];
+  const ids = Array.from(value as unknown[], (one, i) => readInteger(`${field}[${i}]`, one, 0, DEVICE_MAX));
+  if (ids.length > 0 && new Set(ids).size === ids.length) return ids;
+  throw refuse(field, value, "at least one device, and each once");
+}
+
+/** Each device runs an instance at least. Throws ConfigError. */
+export function checkDevices({ deviceIds }: TensorrtConfig, instanceNum: number): void {
+  if (deviceIds === null || deviceIds.length <= instanceNum) return;
+  const expected = `at most as many devices as instance_num, which is ${instanceNum}`;
+  throw refuse("device_id", deviceIds, expected);
+}
+
+/** Device memory is for those who run in this process on a device. */
+export function readOutput(
+  field: string,
+  value: unknown,
+  backend: ResolvedBackend | null,
+): "host" | "device" {
+  const output = readChoice(field, value, ["host", "device"]);
+  if (output === "host" || backend === null) return output;
+  if (backend.process !== null) {
+    throw refuse(
+      field,
+      value,
+      '"host", because Process[X] runs in other processes, whose device memory is theirs',
+    );
+  }
+  if (backend.name === "TensorrtTensor") return output;
+  throw refuse(field, value, `"host", because ${backend.name} gives host memory`);
 }

@@ -12,7 +12,7 @@ import type { ImageInput } from "../onnx/image-input.ts";
 import { readImage } from "./config-image.ts";
 import { readPrecision } from "./config-precision.ts";
 import type { PrecisionConfig } from "./config-precision.ts";
-import { readTensorrt } from "./config-tensorrt.ts";
+import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import {
   checkMinMax,
@@ -51,6 +51,8 @@ export interface ParsedConfig {
   precision: PrecisionConfig;
   /** What is put in front of the model; null: nothing. */
   image: ImageInput | null;
+  /** Where results are. */
+  output: "host" | "device";
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -93,6 +95,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   compute_capability: true,
   hardware_compatibility: true,
   tensorrt: true,
+  output: true,
   log: true,
   workerUrl: true,
 };
@@ -126,6 +129,8 @@ export function parseConfig(config: unknown): ParsedConfig {
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
   if (min !== null && max !== null) checkMinMax(min, max);
+  const tensorrt = readTensorrt(read);
+  checkDevices(tensorrt, instanceNum);
   const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
   return {
     backend,
@@ -144,7 +149,8 @@ export function parseConfig(config: unknown): ParsedConfig {
       onnxruntime: null,
     }),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
-    tensorrt: readTensorrt(read),
+    tensorrt,
+    output: read("output", (field, value) => readOutput(field, value, backend), "host"),
     precision: readPrecision(read),
     image: readImage(read),
     log: read("log", readLog, logToStderr),

@@ -34,6 +34,7 @@ export function describePipe(
     intraOpThreads: config.intraOpThreads,
     session: config.session,
     reloads,
+    devices: spec.device === null ? [] : spec.device.ids,
   };
 }
 

@@ -36,8 +36,10 @@ export interface PrecisionOptions {
 
 /** The keys of `TensorrtTensor`. */
 export interface TensorrtOptions {
-  /** The CUDA device, counted from 0. Default 0. */
-  device_id?: number | string;
+  /** The CUDA device, counted from 0, or several: instances are made on them in turn. Default 0. */
+  device_id?: number | string | readonly (number | string)[];
+  /** Where results are: a Tensor on the `"host"`, or a DeviceTensor on the `"device"`. Default `"host"`. */
+  output?: "host" | "device";
   /**
    * File that keeps the built engine. One that does not fit the model, the options, TensorRT or the device is
    * built anew.

@@ -15,6 +15,7 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
+import { isAlive } from "./attach.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { asLoadError } from "./load-error.ts";
@@ -22,6 +23,7 @@ import { Reloader } from "./reload.ts";
 import { checkedSpec, rowCheck } from "./self-check.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
+import { sweep } from "./sweep.ts";
 import type { Log } from "./types.ts";
 
 /** What exists once the model is loaded. */
@@ -48,7 +50,7 @@ export class Owner {
   readonly #held = new Map<number, HeldMemory>();
   /** Blocks of threads that ended while a native call of theirs went on. */
   readonly #keptBlocks: SharedArrayBuffer[] = [];
-  /** Handles of the loaded models: one, and while another takes its place, two. */
+  /** Handles of the loaded models, one for each device, and while others take their place, of both. */
   readonly #models = new Set<number>();
   readonly #reloader: Reloader;
   #caller: Caller | null = null;
@@ -103,7 +105,7 @@ export class Owner {
       throw asLoadError(error, message, "library", `Cannot start a thread from ${this.#url.href} (${hint})`);
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
-    this.#models.add(model.model);
+    this.keepModels(model.models);
     if (this.#leaving) {
       this.#letGo();
       throw new PipeClosedError("Cannot start a pipe that was given up");
@@ -157,12 +159,12 @@ export class Owner {
     this.#loaded = loaded;
   }
 
-  keepModel(model: number): void {
-    this.#models.add(model);
+  keepModels(models: readonly number[]): void {
+    for (const model of models) this.#models.add(model);
   }
 
-  closeModel(model: number): void {
-    if (this.#models.delete(model)) this.#native.closeModel(model);
+  closeModels(models: readonly number[]): void {
+    for (const model of models) if (this.#models.delete(model)) this.#native.closeModel(model);
   }
 
   /** Stops admission, lets the instances finish what was admitted, and ends them. */
@@ -193,7 +195,17 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of this.loaded.channels) channel.ringCaller();
+    this.#sweep();
     this.#letGo();
+  }
+
+  /** Of callers that cannot do so themselves: those whose threads ended, and our own after it gave up. */
+  #sweep(): void {
+    const { channels, spec } = this.loaded;
+    for (const channel of channels) {
+      const { index, watch } = channel;
+      if (index === 0 || (watch !== 0 && !isAlive(this.#native, watch))) sweep(spec, channel, this.#native);
+    }
   }
 
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
@@ -257,10 +269,11 @@ export class Owner {
   startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage {
     // A new one for each thread: a native call of the one before may still write to its own.
     const block = new SharedArrayBuffer(BATCH_BYTES + loaded.shape.maxRows * ROW_BYTES);
+    const { device } = loaded.spec;
     return {
       kind: "start",
       library: loaded.model.library,
-      model: loaded.model.model,
+      model: loaded.model.models[instance % loaded.model.models.length],
       instance,
       ticket,
       shape: loaded.shape,
@@ -275,6 +288,7 @@ export class Owner {
       warmUp: this.#caller === null || ticket !== 0 ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
+      deviceOutputs: device === null || device.ids.length === 0 ? null : device.outputs,
       // Whoever dies on request does so once.
       hooks: this.hooks !== null && this.#caller !== null ? { ...this.hooks, kill: null } : this.hooks,
     };

@@ -3,7 +3,7 @@
 import { ConfigError } from "../errors.ts";
 import { readBackend, readLoading, readModel, reading, snapshot } from "./config.ts";
 import type { ParsedConfig, Snapshot } from "./config.ts";
-import { readTensorrt } from "./config-tensorrt.ts";
+import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import { refuse } from "./config-values.ts";
 import { readPrecision } from "./config-precision.ts";
@@ -21,7 +21,7 @@ export type ReloadKey =
   | "self_check"
   | "onnxruntime"
   | PrecisionKey
-  | keyof TensorrtOptions;
+  | Exclude<keyof TensorrtOptions, "output">;
 
 /** What is not given stays as it is, the model too: its file is then read again. */
 export interface ReloadOptions extends Pick<PipeConfig, ReloadKey> {
@@ -98,6 +98,8 @@ export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedC
   const backend = read("backend", readBackend, current.backend);
   const given = new Map(changes);
   if (!given.has("model") && current.model !== null) given.set("model", current.model);
+  const tensorrt = changedTensorrt(current.tensorrt, readTensorrt(read));
+  checkDevices(tensorrt, current.instanceNum);
   return {
     ...current,
     ...readLoading(read, current),
@@ -106,7 +108,8 @@ export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedC
     precision: Object.keys(precisionKeys).some((key) => changes.has(key as PrecisionKey))
       ? readPrecision(read)
       : current.precision,
-    tensorrt: changedTensorrt(current.tensorrt, readTensorrt(read)),
+    tensorrt,
+    output: readOutput("output", current.output, backend),
   };
 }
 

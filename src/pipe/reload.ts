@@ -15,7 +15,7 @@ import { loadMessage } from "./load-message.ts";
 import type { Loaded } from "./owner.ts";
 import { changedConfig, readReload } from "./reload-options.ts";
 import type { GivenReload } from "./reload-options.ts";
-import { checkSameModel } from "./same-model.ts";
+import { checkSameModel, inSlotsOf } from "./same-model.ts";
 import { checkSuccessor } from "./self-check.ts";
 import { modelSpec } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -27,9 +27,9 @@ export interface ReloadPlace {
   startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage;
   /** Whoever starts from here on starts with these. */
   serve(config: ParsedConfig, loaded: Loaded): void;
-  /** A model is loaded: the pipe closes it at its end, unless it is closed before. */
-  keepModel(model: number): void;
-  closeModel(model: number): void;
+  /** A model is loaded, on each device: the pipe closes it at its end, unless it is closed before. */
+  keepModels(models: readonly number[]): void;
+  closeModels(models: readonly number[]): void;
 }
 
 /** One call of `reload()`. */
@@ -38,8 +38,8 @@ class Attempt {
   readonly #stop = new AbortController();
   /** Rejects when the reload is given up. */
   readonly stopped: AbortWait = new AbortWait(this.#stop.signal);
-  /** Handle of the new model, 0 before it is loaded. */
-  model = 0;
+  /** Handles of the new model, one for each device; none before it is loaded. */
+  models: readonly number[] = [];
 
   constructor(given: GivenReload) {
     this.given = given;
@@ -119,7 +119,7 @@ export class Reloader {
     attempt.ignoreSignal();
     await attempt.unlessStopped(changing.over);
     // The native library has the old threads' memory until they have ended.
-    void this.#supervisor.left().then(() => place.closeModel(old.model.model));
+    void this.#supervisor.left().then(() => place.closeModels(old.model.models));
   }
 
   /** Makes the new instances and asks the old ones to change over; tells when they have. */
@@ -133,9 +133,7 @@ export class Reloader {
       const model = await attempt.unlessStopped(this.#load(attempt, message));
       const name = modelName(message);
       checkSameModel(place.loaded.model.description, model.description, name);
-      // `max` stays, also where it was lowered.
-      const { maxRows } = place.loaded.spec;
-      const spec = { ...modelSpec(model.description, config), maxRows };
+      const spec = inSlotsOf(place.loaded.spec, modelSpec(model.description, config));
       if (spec.note !== "") config.log("warn", spec.note, { model: name });
       const next = { ...place.loaded, model, spec };
       const prepared = Array.from({ length: next.shape.instances }, (_, instance) => {
@@ -151,7 +149,7 @@ export class Reloader {
       const isStopped = attempt.isStopped;
       attempt.stop(error);
       supervisor.callOff({ kind: "leave" });
-      if (attempt.model !== 0) place.closeModel(attempt.model);
+      place.closeModels(attempt.models);
       if (isStopped) throw error;
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     }
@@ -176,11 +174,11 @@ export class Reloader {
     if (report.kind !== "loaded") throw new InvariantError(`a loading thread answered ${report.kind}`);
     if (attempt.isStopped) {
       // It came to its end all the same: nobody wants it.
-      this.#native.closeModel(report.model);
+      for (const model of report.models) this.#native.closeModel(model);
       return report;
     }
-    attempt.model = report.model;
-    this.#place.keepModel(report.model);
+    attempt.models = report.models;
+    this.#place.keepModels(report.models);
     return report;
   }
 }

@@ -1,6 +1,7 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
 
 import type { BuildProgress } from "./build-watch.ts";
+import type { DeviceTensor } from "./device-tensor.ts";
 import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { ReloadOptions } from "./reload-options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
@@ -103,21 +104,22 @@ export interface ChunkedTensor {
 }
 
 /** What `data` may be: one tensor for a model of one input, or one for each input by name. */
-export type InputValue = Tensor | TensorData | ChunkedTensor | ByteChunks;
+export type InputValue = Tensor | DeviceTensor | TensorData | ChunkedTensor | ByteChunks;
 export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
   /**
    * Batch dimension first (rows). A bare typed array, or bare chunks of bytes, are given the model's shape.
-   * Copied before the call returns.
+   * Copied before the call returns; a DeviceTensor is kept until the request is done, and must not be written
+   * to meanwhile.
    */
   data: InputData;
   /**
-   * Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has
-   * several outputs.
+   * Set when the inference succeeded, absent otherwise: a Tensor (with `output: "device"`, a DeviceTensor
+   * that the caller disposes of), or a record by name if the model has several outputs.
    */
-  result?: Tensor | Readonly<Record<string, Tensor>>;
+  result?: Tensor | DeviceTensor | Readonly<Record<string, Tensor | DeviceTensor>>;
 }
 
 /** `"high"` goes before `"normal"`, and that before `"low"`. */
@@ -251,6 +253,8 @@ export interface PipeDescription {
   session: "shared" | "own";
   /** How often another model was put in place by `reload()`. */
   reloads: number;
+  /** CUDA devices that instances run on, in turn; empty where data is in host memory alone. */
+  devices: readonly number[];
 }
 
 /** Why a batch was sent when it was. */

@@ -220,6 +220,7 @@ describe("a device that is lost", () => {
 });
 
 describe("callers' slots", () => {
+  const bytesOf = (line: string): number => Number.parseInt(line.split(" ")[1]);
   const columns = 16_384;
   const run = async (name: string): Promise<string[]> => {
     const log = join(folder, name);
@@ -235,7 +236,16 @@ describe("callers' slots", () => {
   };
 
   it("are pinned for each caller, within the limit, and free once the pipe is closed", async () => {
-    const lines = await run("pinned.log");
+    const all = await run("pinned.log");
+    // Each instance's warm-up has its own few rows pinned, in one piece, and lets go of them before it serves.
+    const isWarmUp = (line: string): boolean => /^(un)?register /.test(line) && bytesOf(line) < 2 ** 20;
+    expect(
+      all
+        .filter(isWarmUp)
+        .map((line) => line.split(" ")[0])
+        .toSorted(),
+    ).toEqual(["register", "register", "unregister", "unregister"]);
+    const lines = all.filter((line) => !isWarmUp(line));
     const count = (word: string): number => lines.filter((line) => line.startsWith(`${word} `)).length;
     // The inputs and the outputs of two callers' first slots: the third has never called.
     expect(count("register")).toBe(4);
@@ -243,8 +253,7 @@ describe("callers' slots", () => {
     expect(lines.at(-1)).toBe("closed");
     const registered = lines.filter((line) => line.startsWith("register "));
     // 64 MiB for each caller are 512 slots of 128 KiB, an input and an output of half of that each.
-    for (const line of registered)
-      expect(Math.abs(Number.parseInt(line.slice(9)) - 2 ** 25)).toBeLessThan(8193);
+    for (const line of registered) expect(Math.abs(bytesOf(line) - 2 ** 25)).toBeLessThan(8193);
     const copies = Number(lines.at(-2)!.split(": ")[1]);
     // Batches of four, and one copy each way at least.
     expect(copies).toBeGreaterThanOrEqual(2 * (100 / 4));
