@@ -43,7 +43,8 @@ export interface ParsedConfig {
   intraOpThreads: number;
   session: "shared" | "own";
   warmUp: number;
-  spinUs: number;
+  /** null: see spinUsOf. */
+  spinUs: number | null;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
   precision: PrecisionConfig;
@@ -139,7 +140,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
     maxCallers: integer("max_callers", 1, MAX_CHANNELS, 16),
     ...readLoading(read, { intraOpThreads: share, session: "shared", warmUp: 1, onnxruntime: null }),
-    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
+    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), null),
     tensorrt,
     output: read("output", (field, value) => readOutput(field, value, backend), "host"),
     precision: readPrecision(read),

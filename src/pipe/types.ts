@@ -61,7 +61,8 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
   warm_up?: number | string;
   /**
-   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100.
+   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100;
+   * 1000 with `TensorrtTensor` where the machine has two cores more than the pipe has instances.
    */
   spin_us?: number | string;
   /**
