@@ -2,11 +2,12 @@
  * The reference configuration on a GPU, as a user runs it: ten clients at once, every answer compared with
  * what ONNX Runtime computed on a CPU.
  *
- *   node reference.mjs PACKAGE MODEL EXPECTED [requests=N] [clients=N] [tolerance=X] [device=1] [key=value ...]
+ *   node reference.mjs PACKAGE MODEL EXPECTED [requests=N] [clients=N] [tolerance=X] [device=1]
+ *       [key=value ...]
  *
  * PACKAGE is trtpipe's dist/index.js, EXPECTED what expected.mjs wrote. Defaults: 100000, 10,
- * 0.001. With device=1, inputs and results are DeviceTensors, and every 64th answer is compared. Other keys go
- * into the configuration.
+ * 0.001. With device=1, inputs and results are DeviceTensors, and every 64th answer is compared. Other keys
+ * go into the configuration.
  * Prints one JSON object and ends with 0 if no answer was wrong and none failed.
  */
 
@@ -119,7 +120,8 @@ const { meanBatch, reasons, meanRunMs, meanWaitMs } = models.stats();
 const round = (number, digits) => Number(number.toFixed(digits));
 console.log(
   JSON.stringify({
-    engine, instanceNum, max, ...config, clients: Number(clients), on_device: onDevice, requests: total, wrong, failed,
+    engine, instanceNum, max, ...config, clients: Number(clients), on_device: onDevice,
+    requests: total, wrong, failed,
     worst_relative: worst, requests_per_s: round(total / seconds, 1),
     p50_ms: round(sorted[Math.floor(total / 2)], 3), p99_ms: round(sorted[Math.floor(total * 0.99)], 3),
     lone_p50_ms: round(lone[250], 3), mean_batch: round(meanBatch, 2), reasons,

@@ -177,13 +177,20 @@ static void one_call(void) {
   uint64_t bytes;
   uint32_t handle = 0;
   void *buffer;
-  switch (any(24)) {
+  switch (any(26)) {
     case 20:
     case 21:
     case 22:
     case 23: device_call(); break;
     case 0: open_one(); break;
     case 18: ask_about(); break;
+    case 19:
+      note(tp_build_open(any(10) == 0 ? NULL : &handle), &handle);
+      buffer = any_buffer(any(200), &bytes);
+      tp_build_progress(any_handle(), buffer, buffer != NULL ? (uint32_t)bytes : any_number());
+      tp_build_cancel(any_handle());
+      tp_build_close(any_handle());
+      break;
     case 17: make_ready(); break;
     case 1:
       buffer = any_buffer(any_number(), &bytes);
@@ -237,6 +244,7 @@ static void give_back(void) {
     uint32_t handle = given[given_count - 1];
     tp_instance_destroy(handle);
     tp_thread_unwatch(handle);
+    tp_build_close(handle);
     tp_model_close(handle);
     while (tp_result_release(handle) == TP_OK) {}
     uint64_t info[4];
