@@ -237,7 +237,7 @@ describe("callers' slots", () => {
 
   it("are pinned for each caller, within the limit, and free once the pipe is closed", async () => {
     const all = await run("pinned.log");
-    // Each instance's warm-up has its own few rows pinned, in one piece, and lets go of them before it serves.
+    // Each instance's warm-up has its own few rows pinned, in one piece, and lets go before it serves.
     const isWarmUp = (line: string): boolean => /^(un)?register /.test(line) && bytesOf(line) < 2 ** 20;
     expect(
       all
