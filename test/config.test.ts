@@ -22,6 +22,7 @@ const KEYS = [
   "intra_op_threads",
   "session",
   "warm_up",
+  "self_check",
   "spin_us",
   "onnxruntime",
   "mean",
@@ -70,6 +71,7 @@ describe("parseConfig", () => {
       intraOpThreads: availableParallelism(),
       session: "shared",
       warmUp: 1,
+      selfCheck: true,
       spinUs: null,
       onnxruntime: null,
       tensorrt: {
@@ -339,6 +341,7 @@ describe("other keys", () => {
     ["pinned_bytes", 2 ** 32, "an integer from 0 to 4294967295"],
     ["pinned_bytes", -1, "an integer from 0 to 4294967295"],
     ["device_spin_us", 10_001, "an integer from 0 to 10000"],
+    ["self_check", "off", "true or false"],
     ["compute_capability", "9.0", '"any" or "current"'],
     ["hardware_compatibility", "ampere", '"none" or "ampere_plus" or "same_compute_capability"'],
     ["tensorrt", true, "a path, not empty and without NUL"],

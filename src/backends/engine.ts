@@ -30,7 +30,7 @@ import {
   TP_ERR_SPLIT,
   TP_OK,
 } from "../native/abi.ts";
-import type { Native } from "../native/library.ts";
+import type { Native, NativeError } from "../native/library.ts";
 import type { OpenDims, StartMessage } from "../protocol.ts";
 import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
@@ -60,7 +60,7 @@ export class Engine {
   readonly #instance: number;
   readonly #channels: readonly Channel[];
   readonly #block: Int32Array<SharedArrayBuffer>;
-  readonly #maxRows: number;
+  readonly #inputs: number;
   readonly #shape: MemoryShape;
   readonly #tensors: number;
   /** Whether slots say which of their inputs are in device memory, and the backend reads it. */
@@ -74,16 +74,18 @@ export class Engine {
    * Where slots say so although the backend takes host memory: after a reload. By channel, else empty.
    */
   readonly #deviceRecords: readonly Int32Array[];
-  /** Outputs may stay in native memory, or do so in a device's. */
+  /** Outputs stay in a device's memory. */
+  readonly #deviceOutputs: boolean;
+  /** They do, or may stay in native memory. */
   readonly #hasResults: boolean;
-  /** What the warm-up runs on: the C library has its address alone, so it is kept from being collected. */
+  /** What own rows are kept in: the C library has its address alone, so it is kept from being collected. */
   #rows: SharedArrayBuffer | null = null;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
     this.#native = native;
     this.#channels = channels;
-    this.#maxRows = shape.maxRows;
+    this.#inputs = start.inputs.length;
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     this.#shape = shape;
@@ -96,34 +98,96 @@ export class Engine {
     this.#openOutputs = start.outputs.flatMap((output, k) =>
       isOpen(output) ? [dimsWord(start.inputs.length + k)] : [],
     );
-    this.#hasResults = this.#openOutputs.length > 0 || start.deviceOutputs === true;
+    this.#deviceOutputs = start.deviceOutputs === true;
+    this.#hasResults = this.#openOutputs.length > 0 || this.#deviceOutputs;
     this.#block[BATCH_FLAGS / 4] = TP_BATCH_CLAIM;
     this.#writeLargest(start.inputs);
   }
 
-  /** Runs `runs` batches of one row and of the largest size. Throws what they failed with. */
-  warmUp(runs: number): void {
+  /** Runs `runs` batches of one row and of `maxRows`. Throws what they failed with. */
+  warmUp(runs: number, maxRows: number): void {
     if (runs === 0) return;
-    // On rows of their own: those in the slots may be somebody's.
-    this.#rows = new SharedArrayBuffer(this.#payload(this.#maxRows).bytes);
-    this.#bind([this.#rows], this.#maxRows);
-    this.#warmUp(runs);
-    this.#bindChannels();
-    this.#rows = null;
+    this.onOwnRows(maxRows, () => this.#warmUp(runs, maxRows));
   }
 
-  #warmUp(runs: number): void {
-    for (const rows of new Set([1, this.#maxRows])) {
-      for (let row = 0; row < rows; row++) this.#writeRow(row, 0, row);
+  /**
+   * Does `work` with so many slots of their own in place of the first channel's: those may be somebody's. If
+   * it throws, the instance is of no use any more.
+   */
+  onOwnRows<T>(rows: number, work: (payload: Uint8Array) => T): T {
+    this.#rows = new SharedArrayBuffer(this.#payload(rows).bytes);
+    this.#bind([this.#rows], rows);
+    const result = work(new Uint8Array(this.#rows));
+    this.#bindChannels();
+    this.#rows = null;
+    return result;
+  }
+
+  #warmUp(runs: number, maxRows: number): void {
+    for (const rows of new Set([1, maxRows])) {
+      const slots = Array.from({ length: rows }, (_, slot) => slot);
       for (let run = 0; run < runs; run++) {
-        const status = this.#native.run(this.#instance, rows);
+        const status = this.runSlots(slots);
         if (status !== TP_OK) throw this.#native.failure(status);
-        for (let row = 0; row < rows && this.#block[BATCH_RESULT / 4] !== 0; row++) {
-          this.#claimRow(row);
-          this.#native.resultRelease(this.#block[BATCH_RESULT / 4] >>> 0);
-        }
+        this.releaseRows(rows);
       }
     }
+  }
+
+  /** Runs one batch of own slots, with the largest item shapes. Returns the status. */
+  runSlots(slots: readonly number[]): number {
+    for (const [row, slot] of slots.entries()) this.#writeRow(row, 0, slot);
+    return this.#native.run(this.#instance, slots.length);
+  }
+
+  failure(status: number): NativeError {
+    return this.#native.failure(status);
+  }
+
+  /** A copy of what the last `runSlots` gave for a row whose place in its slot is `place`. */
+  copyOutput(output: number, row: number, place: Uint8Array, elementBytes: number): Uint8Array<ArrayBuffer> {
+    if (this.#deviceOutputs) return this.#copyFromDevice(output, row);
+    const tensor = this.#inputs + output;
+    const open = this.#openOutputs.includes(dimsWord(tensor));
+    const to = new Uint8Array(open ? this.#openElements(tensor) * elementBytes : place.byteLength);
+    const block = this.#block;
+    if (open && ((block[BATCH_NATIVE_OUTPUTS / 4] >>> output) & 1) === 1) {
+      const status = this.#native.resultCopy(block[BATCH_RESULT / 4] >>> 0, row, output, to);
+      if (status !== TP_OK) throw this.#native.failure(status);
+    } else {
+      to.set(place.subarray(0, to.byteLength));
+    }
+    return to;
+  }
+
+  #copyFromDevice(output: number, row: number): Uint8Array<ArrayBuffer> {
+    const { device } = this.#native;
+    const tensor = device.take(this.#block[BATCH_RESULT / 4] >>> 0, row, 1, output);
+    const to = new Uint8Array(device.info(tensor).bytes);
+    try {
+      if (to.byteLength > 0) device.read(tensor, 0, to);
+    } finally {
+      device.release(tensor, 1);
+    }
+    return to;
+  }
+
+  /** Gives back what the last run's rows hold in native memory. */
+  releaseRows(rows: number): void {
+    const result = this.#block[BATCH_RESULT / 4] >>> 0;
+    if (result === 0) return;
+    for (let row = 0; row < rows; row++) {
+      this.#claimRow(row);
+      this.#native.resultRelease(result);
+    }
+  }
+
+  /** Elements of one item of an output of open shape; beyond its last dimension the block has -1. */
+  #openElements(tensor: number): number {
+    const at = dimsWord(tensor);
+    let elements = 1;
+    for (let d = 0; d < MAX_RANK && this.#block[at + d] !== -1; d++) elements *= this.#block[at + d];
+    return elements;
   }
 
   readonly execute: Execute = (batch, from, rows) => {

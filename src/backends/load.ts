@@ -20,14 +20,9 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
       const models = openAll(native, candidate, source);
       const description = native.describeModel(models[0]);
       const reason = reasons.join("; ");
-      return {
-        kind: "loaded",
-        models,
-        backend: candidate.backend,
-        reason,
-        description,
-        library: native.path,
-      };
+      const { halves } = source;
+      const { backend } = candidate;
+      return { kind: "loaded", models, backend, reason, halves, description, library: native.path };
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
       // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of

@@ -1,7 +1,7 @@
 /** The keys of TensorrtTensor. */
 
 import type { ResolvedBackend } from "../backends/resolve.ts";
-import { readChoice, readInteger, readText, refuse } from "./config-values.ts";
+import { readChoice, readInteger, readSwitch, readText, refuse } from "./config-values.ts";
 import type { TensorrtOptions } from "./types.ts";
 
 const DEVICE_MAX = 63;
@@ -86,11 +86,4 @@ export function readOutput(
   }
   if (backend.name === "TensorrtTensor") return output;
   throw refuse(field, value, `"host", because ${backend.name} gives host memory`);
-}
-
-/** TorchPipe writes 0 and 1, also as texts. */
-function readSwitch(field: string, value: unknown): boolean {
-  if (value === true || value === 1 || value === "1") return true;
-  if (value === false || value === 0 || value === "0") return false;
-  throw refuse(field, value, "true or false");
 }

@@ -60,6 +60,13 @@ export function readText(field: string, value: unknown, what: string): string {
   throw refuse(field, value, `${what}, not empty and without NUL`);
 }
 
+/** TorchPipe writes 0 and 1, also as texts. */
+export function readSwitch(field: string, value: unknown): boolean {
+  if (value === true || value === 1 || value === "1") return true;
+  if (value === false || value === 0 || value === "0") return false;
+  throw refuse(field, value, "true or false");
+}
+
 export function readChoice<C extends string>(field: string, value: unknown, choices: readonly C[]): C {
   const choice = choices.find((one) => one === value);
   if (choice !== undefined) return choice;

@@ -20,6 +20,7 @@ import {
   readInteger,
   readLimit,
   readNumber,
+  readSwitch,
   readText,
   refuse,
 } from "./config-values.ts";
@@ -43,6 +44,7 @@ export interface ParsedConfig {
   intraOpThreads: number;
   session: "shared" | "own";
   warmUp: number;
+  selfCheck: boolean;
   /** null: see spinUsOf. */
   spinUs: number | null;
   onnxruntime: string | null;
@@ -72,6 +74,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   intra_op_threads: true,
   session: true,
   warm_up: true,
+  self_check: true,
   spin_us: true,
   onnxruntime: true,
   mean: true,
@@ -139,7 +142,13 @@ export function parseConfig(config: unknown): ParsedConfig {
     min,
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
     maxCallers: integer("max_callers", 1, MAX_CHANNELS, 16),
-    ...readLoading(read, { intraOpThreads: share, session: "shared", warmUp: 1, onnxruntime: null }),
+    ...readLoading(read, {
+      intraOpThreads: share,
+      session: "shared",
+      warmUp: 1,
+      selfCheck: true,
+      onnxruntime: null,
+    }),
     spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), null),
     tensorrt,
     output: read("output", (field, value) => readOutput(field, value, backend), "host"),
@@ -151,7 +160,10 @@ export function parseConfig(config: unknown): ParsedConfig {
 }
 
 /** The keys that say how a model is loaded, but for which and with what. */
-export type Loading = Pick<ParsedConfig, "intraOpThreads" | "session" | "warmUp" | "onnxruntime">;
+export type Loading = Pick<
+  ParsedConfig,
+  "intraOpThreads" | "session" | "warmUp" | "selfCheck" | "onnxruntime"
+>;
 
 export function readLoading(read: ReadValue, absent: Loading): Loading {
   const integer = (key: keyof PipeConfig, low: number, high: number, otherwise: number): number =>
@@ -160,6 +172,7 @@ export function readLoading(read: ReadValue, absent: Loading): Loading {
     intraOpThreads: integer("intra_op_threads", 1, 1024, absent.intraOpThreads),
     session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), absent.session),
     warmUp: integer("warm_up", 0, 1000, absent.warmUp),
+    selfCheck: read("self_check", readSwitch, absent.selfCheck),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), absent.onnxruntime),
   };
 }

@@ -21,6 +21,7 @@ import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { asLoadError } from "./load-error.ts";
 import { Reloader } from "./reload.ts";
+import { checkedSpec, rowCheck } from "./self-check.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 import { sweep } from "./sweep.ts";
@@ -73,7 +74,7 @@ export class Owner {
       startMessage: (instance) => this.startMessage(this.#config, this.loaded, instance, 0),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
       onReport: (thread, report) => {
-        if (report.kind === "ready" || report.kind === "prepared") this.#held.set(thread, report);
+        if ("handle" in report) this.#held.set(thread, report);
       },
       onEnd: (thread, gaveBack) => this.#onEnd(thread, gaveBack),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
@@ -112,18 +113,31 @@ export class Owner {
     }
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
+    const path = message.path || "bytes";
     const { note } = loaded.spec;
-    if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
+    if (note !== "") this.#log("warn", note, { model: path });
     const starts = Array.from({ length: loaded.shape.instances }, (_, instance) => {
       const start = this.startMessage(this.#config, loaded, instance, 0);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
-    // All of them, so that none is still starting when the first one's failure is told.
-    await Promise.allSettled(starts);
-    await Promise.all(starts).catch((error: unknown) => {
+    const [first] = await this.#all(starts, message);
+    if (first.kind !== "made") return loaded;
+    const spec = first.check === null ? loaded.spec : checkedSpec(first.check, loaded.spec, path, this.#log);
+    this.#loaded = { ...loaded, spec };
+    const serve = { kind: "serve", servedRows: spec.maxRows } as const;
+    await this.#all(
+      starts.map((_, instance) => this.#supervisor.send(instance, serve)),
+      message,
+    );
+    return this.#loaded;
+  }
+
+  /** All of them, so that none is still starting when the first one's failure is told. */
+  async #all(answers: readonly Promise<FromInstance>[], message: LoadMessage): Promise<FromInstance[]> {
+    await Promise.allSettled(answers);
+    return await Promise.all(answers).catch((error: unknown) => {
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     });
-    return loaded;
   }
 
   /** Opens the gate: callers may call. */
@@ -237,6 +251,22 @@ export class Owner {
     return { model, spec, shape, pool, buffers, channels };
   }
 
+  /**
+   * The first instance checks batches before its model serves. Of a new pipe the others wait for what it
+   * finds; of a reload they do not, since `max` stays, and a replacement's model has been checked.
+   */
+  #checking(
+    config: ParsedConfig,
+    { spec, model }: Loaded,
+    instance: number,
+    ticket: number,
+  ): Pick<StartMessage, "servedRows" | "check"> {
+    const isNew = this.#caller === null;
+    const check = isNew || ticket !== 0 ? rowCheck(config, spec, model) : null;
+    const waits = check !== null && (isNew || instance === 0);
+    return { servedRows: waits ? null : spec.maxRows, check: instance === 0 ? check : null };
+  }
+
   startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage {
     // A new one for each thread: a native call of the one before may still write to its own.
     const block = new SharedArrayBuffer(BATCH_BYTES + loaded.shape.maxRows * ROW_BYTES);
@@ -252,6 +282,7 @@ export class Owner {
       channels: loaded.buffers,
       block,
       minRows: loaded.spec.minRows,
+      ...this.#checking(config, loaded, instance, ticket),
       batchingTimeoutMs: config.batchingTimeoutMs,
       spinUs: spinUsOf(config, loaded.model.backend),
       // Rows wait for whoever replaces an instance that died: they are its warm-up.

@@ -18,6 +18,7 @@ export type ReloadKey =
   | "intra_op_threads"
   | "session"
   | "warm_up"
+  | "self_check"
   | "onnxruntime"
   | PrecisionKey
   | Exclude<keyof TensorrtOptions, "output">;
@@ -46,6 +47,7 @@ const known: Readonly<Record<ReloadKey, true>> = {
   intra_op_threads: true,
   session: true,
   warm_up: true,
+  self_check: true,
   onnxruntime: true,
   device_id: true,
   ...precisionKeys,

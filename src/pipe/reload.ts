@@ -1,12 +1,12 @@
 /**
- * `reload()`: another model in place of the one that is served. It is loaded and warmed up on threads of its
- * own, while the old one serves; then each instance changes over when its running batch is done. On the
- * owner's thread.
+ * `reload()`: another model in place of the one that is served. It is loaded, checked and warmed up on
+ * threads of its own, while the old one serves; then each instance changes over when its running batch is
+ * done. On the owner's thread.
  */
 
 import { InvariantError } from "../errors.ts";
 import type { Native } from "../native/library.ts";
-import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
+import type { CheckReport, FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import type { Supervisor } from "../scheduler/supervise.ts";
 import { AbortWait } from "./abort-wait.ts";
 import type { ParsedConfig } from "./config.ts";
@@ -16,7 +16,9 @@ import type { Loaded } from "./owner.ts";
 import { changedConfig, readReload } from "./reload-options.ts";
 import type { GivenReload } from "./reload-options.ts";
 import { checkSameModel, inSlotsOf } from "./same-model.ts";
+import { checkSuccessor } from "./self-check.ts";
 import { modelSpec } from "./spec.ts";
+import type { ModelSpec } from "./spec.ts";
 
 /** What a reload needs of the pipe. */
 export interface ReloadPlace {
@@ -129,14 +131,17 @@ export class Reloader {
     const ticket = await attempt.unlessStopped(supervisor.beginSuccession());
     try {
       const model = await attempt.unlessStopped(this.#load(attempt, message));
-      checkSameModel(place.loaded.model.description, model.description, modelName(message));
-      const spec = inSlotsOf(place.loaded.spec, modelSpec(model.description, config));
-      const { note } = spec;
-      if (note !== "") config.log("warn", note, { model: modelName(message) });
+      const name = modelName(message);
+      checkSameModel(place.loaded.model.description, model.description, name);
+      // `max` stays, also where it was lowered.
+      const { maxRows } = place.loaded.spec;
+      const spec = { ...inSlotsOf(place.loaded.spec, modelSpec(model.description, config)), maxRows };
+      if (spec.note !== "") config.log("warn", spec.note, { model: name });
       const next = { ...place.loaded, model, spec };
       const prepared = Array.from({ length: next.shape.instances }, (_, instance) => {
         const start = place.startMessage(config, next, instance, ticket);
-        return instance === 0 ? supervisor.sendHeir(0, start) : supervisor.spawnHeir(instance, start);
+        if (instance !== 0) return supervisor.spawnHeir(instance, start);
+        return this.#prepareFirst(start, spec, (report) => checkSuccessor(report, spec, name, config.log));
       });
       await attempt.unlessStopped(Promise.all(prepared));
       const over = supervisor.succeed();
@@ -150,6 +155,18 @@ export class Reloader {
       if (isStopped) throw error;
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     }
+  }
+
+  /** The thread that loaded the model checks batches before it goes on; the others are made meanwhile. */
+  async #prepareFirst(
+    start: StartMessage,
+    { maxRows }: ModelSpec,
+    judge: (report: CheckReport) => void,
+  ): Promise<FromInstance> {
+    const report = await this.#supervisor.sendHeir(0, start);
+    if (report.kind !== "made") return report;
+    if (report.check !== null) judge(report.check);
+    return await this.#supervisor.sendHeir(0, { kind: "serve", servedRows: maxRows });
   }
 
   async #load(attempt: Attempt, message: LoadMessage): Promise<LoadedMessage> {

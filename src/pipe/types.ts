@@ -61,6 +61,11 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
   warm_up?: number | string;
   /**
+   * Whether to compare, before `pipe()` resolves, a batch of `max` sample rows with those rows alone. Where
+   * they differ, `max` is lowered, with a line in the log, or it is a ModelLoadError. Default true.
+   */
+  self_check?: boolean | 0 | 1 | "0" | "1";
+  /**
    * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100;
    * 1000 with `TensorrtTensor` where the machine has two cores more than the pipe has instances.
    */
