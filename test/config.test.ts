@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { ConfigError } from "../src/errors.ts";
+import { spinUsOf } from "../src/pipe/busy-wait.ts";
 import { parseConfig } from "../src/pipe/config.ts";
 import { engineOptions, processOptions } from "../src/pipe/engine-options.ts";
 import { loadMessage } from "../src/pipe/load-message.ts";
@@ -71,7 +72,7 @@ describe("parseConfig", () => {
       session: "shared",
       warmUp: 1,
       selfCheck: true,
-      spinUs: 100,
+      spinUs: null,
       onnxruntime: null,
       tensorrt: {
         deviceIds: null,
@@ -394,7 +395,7 @@ describe("other keys", () => {
       ["compute_capability", "current"],
       ["hardware_compatibility", "ampere_plus"],
     ]);
-    expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
+    expect(engineOptions(parse({ cuda_graph: false, spin_us: 100 }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
       ["path", "m.onnx"],
       ["spin_us", "100"],
@@ -733,10 +734,20 @@ describe("engineOptions", () => {
       ["threads", "3"],
       ["session", "own"],
     ]);
-    expect(engineOptions(parse({ model: new Uint8Array(1) }), "TensorrtTensor")).toEqual([
+    expect(engineOptions(parse({ model: new Uint8Array(1), spin_us: 7 }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
-      ["spin_us", "100"],
+      ["spin_us", "7"],
     ]);
+  });
+
+  it("waits busily for longer on a device, where cores are left over", () => {
+    const spare = availableParallelism() - 2;
+    expect(spinUsOf(parse({ instance_num: 64 }), "TensorrtTensor")).toBe(64 <= spare ? 1000 : 100);
+    expect(spinUsOf(parse({ instance_num: 1 }), "TensorrtTensor")).toBe(1 <= spare ? 1000 : 100);
+    for (const backend of ["OnnxTensor", "Process[TensorrtTensor]", "Identity"]) {
+      expect(spinUsOf(parse({}), backend)).toBe(100);
+    }
+    expect(spinUsOf(parse({ spin_us: "0" }), "TensorrtTensor")).toBe(0);
   });
 
   it.each([

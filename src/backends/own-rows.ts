@@ -1,4 +1,4 @@
-/** Rows of an instance's own, in place of callers': what is warmed up with, and what batches are checked on. */
+/** Rows of an instance's own, in place of callers': for the warm-up and the check of batches. */
 
 import { payloadOffsets } from "../memory/layout.ts";
 import { BATCH_NATIVE_OUTPUTS, BATCH_RESULT, MAX_RANK, TP_OK } from "../native/abi.ts";
@@ -46,27 +46,27 @@ export class OwnRows {
   /** A copy of what the last run gave for a row, which is in `slot`. */
   copyOutput(output: number, row: number, slot: number, elementBytes: number): Uint8Array<ArrayBuffer> {
     const tensor = this.#start.inputs.length + output;
+    const result = this.#block[BATCH_RESULT / 4] >>> 0;
+    if (this.#start.deviceOutputs === true) return this.#copyFromDevice(result, row, output);
     const place = this.place(tensor, slot);
     const open = isOpen(this.#start.outputs[output]);
     const to = new Uint8Array(open ? this.#openElements(tensor) * elementBytes : place.byteLength);
-    if (((this.#block[BATCH_NATIVE_OUTPUTS / 4] >>> output) & 1) === 0) {
-      to.set(place.subarray(0, to.byteLength));
-      return to;
-    }
-    const result = this.#block[BATCH_RESULT / 4] >>> 0;
-    if (this.#start.deviceOutputs === true) this.#readDevice(result, row, output, to);
-    else {
+    if (((this.#block[BATCH_NATIVE_OUTPUTS / 4] >>> output) & 1) === 1) {
       const status = this.#native.resultCopy(result, row, output, to);
       if (status !== TP_OK) throw this.#native.failure(status);
+    } else {
+      to.set(place.subarray(0, to.byteLength));
     }
     return to;
   }
 
-  #readDevice(result: number, row: number, output: number, to: Uint8Array): void {
+  #copyFromDevice(result: number, row: number, output: number): Uint8Array<ArrayBuffer> {
     const { device } = this.#native;
     const tensor = device.take(result, row, 1, output);
     try {
-      device.read(tensor, 0, to);
+      const to = new Uint8Array(device.info(tensor).bytes);
+      if (to.byteLength > 0) device.read(tensor, 0, to);
+      return to;
     } finally {
       device.release(tensor, 1);
     }

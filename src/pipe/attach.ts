@@ -11,6 +11,7 @@ import type { Native } from "../native/library.ts";
 import { loadNative } from "../native/load.ts";
 import { environment } from "../native/locate.ts";
 import { callable } from "./callable.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { Notice } from "./notice.ts";
@@ -43,7 +44,7 @@ export function shareOf(
     shape: MemoryShape;
     buffers: readonly ChannelBuffers[];
     spec: ModelSpec;
-    model: { library: string };
+    model: { library: string; backend: string };
   },
   config: ParsedConfig,
   description: PipeDescription,
@@ -58,7 +59,7 @@ export function shareOf(
     shape: loaded.shape,
     channels: loaded.buffers,
     spec: loaded.spec,
-    spinUs: config.spinUs,
+    spinUs: spinUsOf(config, loaded.model.backend),
     owner,
     description,
     notice: notice.buffer,

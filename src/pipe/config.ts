@@ -10,20 +10,12 @@ import { MAX_CHANNELS } from "../native/abi.ts";
 import { nearest } from "../nearest.ts";
 import type { ImageInput } from "../onnx/image-input.ts";
 import { readImage } from "./config-image.ts";
+import { readLoading } from "./config-loading.ts";
 import { readPrecision } from "./config-precision.ts";
 import type { PrecisionConfig } from "./config-precision.ts";
 import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
-import {
-  checkMinMax,
-  readChoice,
-  readInteger,
-  readLimit,
-  readNumber,
-  readSwitch,
-  readText,
-  refuse,
-} from "./config-values.ts";
+import { checkMinMax, readInteger, readLimit, readNumber, readText, refuse } from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
 import { logToStderr } from "./log.ts";
 import type { Log, PipeConfig } from "./types.ts";
@@ -45,7 +37,8 @@ export interface ParsedConfig {
   session: "shared" | "own";
   warmUp: number;
   selfCheck: boolean;
-  spinUs: number;
+  /** null: see spinUsOf. */
+  spinUs: number | null;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
   precision: PrecisionConfig;
@@ -148,31 +141,13 @@ export function parseConfig(config: unknown): ParsedConfig {
       selfCheck: true,
       onnxruntime: null,
     }),
-    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
+    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), null),
     tensorrt,
     output: read("output", (field, value) => readOutput(field, value, backend), "host"),
     precision: readPrecision(read),
     image: readImage(read),
     log: read("log", readLog, logToStderr),
     workerUrl: read("workerUrl", readWorkerUrl, null),
-  };
-}
-
-/** The keys that say how a model is loaded, but for which and with what. */
-export type Loading = Pick<
-  ParsedConfig,
-  "intraOpThreads" | "session" | "warmUp" | "selfCheck" | "onnxruntime"
->;
-
-export function readLoading(read: ReadValue, absent: Loading): Loading {
-  const integer = (key: keyof PipeConfig, low: number, high: number, otherwise: number): number =>
-    read(key, (field, value) => readInteger(field, value, low, high), otherwise);
-  return {
-    intraOpThreads: integer("intra_op_threads", 1, 1024, absent.intraOpThreads),
-    session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), absent.session),
-    warmUp: integer("warm_up", 0, 1000, absent.warmUp),
-    selfCheck: read("self_check", readSwitch, absent.selfCheck),
-    onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), absent.onnxruntime),
   };
 }
 

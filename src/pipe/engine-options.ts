@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
 import { environment } from "../native/locate.ts";
 import type { EngineCandidate, EngineOptions } from "../protocol.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import type { ParsedConfig } from "./config.ts";
 import { parseDims, readInteger, refuse } from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
@@ -29,11 +30,11 @@ export function engineOptions(
 
 /** What is not given has the C library's default. */
 function tensorrtOptions(config: ParsedConfig, deviceId: number | null): [string, string][] {
-  const { tensorrt, min, max, spinUs, output } = config;
+  const { tensorrt, min, max, output } = config;
   const given: [string, string | number | null][] = [
     ["min", min && limitText(min)],
     ["max", max && limitText(max)],
-    ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUs)],
+    ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUsOf(config, "TensorrtTensor"))],
     ["device_id", deviceId],
     ["output", output === "host" ? null : output],
     ["precision", enginePrecision(config)],

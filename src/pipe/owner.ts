@@ -16,6 +16,7 @@ import type { Native } from "../native/library.ts";
 import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
 import { isAlive } from "./attach.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { asLoadError } from "./load-error.ts";
@@ -283,7 +284,7 @@ export class Owner {
       minRows: loaded.spec.minRows,
       ...this.#checking(config, loaded, instance, ticket),
       batchingTimeoutMs: config.batchingTimeoutMs,
-      spinUs: config.spinUs,
+      spinUs: spinUsOf(config, loaded.model.backend),
       // Rows wait for whoever replaces an instance that died: they are its warm-up.
       warmUp: this.#caller === null || ticket !== 0 ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),

@@ -6,6 +6,7 @@ import type { Native } from "../native/library.ts";
 import { AbortWait } from "./abort-wait.ts";
 import { shareOf } from "./attach.ts";
 import { BuildWatch } from "./build-watch.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import { callable } from "./callable.ts";
 import { Caller } from "./caller.ts";
 import { threadClock } from "../native/clock.ts";
@@ -57,7 +58,7 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
   const { pool, channels, spec } = owner.loaded;
   const channel = channels[0];
   channel.claim();
-  const { spinUs } = config;
+  const spinUs = spinUsOf(config, owner.loaded.model.backend);
   const nowMs = threadClock(native);
   if (owner.hooks !== null) slowCaller(owner.hooks, channel, nowMs);
   const caller = new Caller({

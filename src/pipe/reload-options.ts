@@ -1,8 +1,9 @@
 /** What `reload()` takes: the keys that do not decide how memory and threads are laid out. */
 
 import { ConfigError } from "../errors.ts";
-import { readBackend, readLoading, readModel, reading, snapshot } from "./config.ts";
+import { readBackend, readModel, reading, snapshot } from "./config.ts";
 import type { ParsedConfig, Snapshot } from "./config.ts";
+import { readLoading } from "./config-loading.ts";
 import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import { refuse } from "./config-values.ts";

@@ -66,7 +66,8 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
    */
   self_check?: boolean | 0 | 1 | "0" | "1";
   /**
-   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100.
+   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100;
+   * 1000 with `TensorrtTensor` where the machine has two cores more than the pipe has instances.
    */
   spin_us?: number | string;
   /**

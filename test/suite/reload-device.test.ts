@@ -63,7 +63,7 @@ describe("a reload", () => {
     expect(await answer(models, Float32Array.from(ROW))).toEqual(NEGATED);
   });
 
-  it("with a backend of host memory lets a DeviceTensor fail alone, until there is a device again", async () => {
+  it("with a backend of host memory lets a DeviceTensor fail alone, until a device is back", async () => {
     const models = await negate({ batching_timeout: 5 });
     const tensor = await DeviceTensor.from([ROW]);
     expect(await answer(models, tensor)).toEqual(NEGATED);
