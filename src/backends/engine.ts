@@ -9,11 +9,9 @@ import type { MemoryShape } from "../memory/layout.ts";
 import { Outcome } from "../memory/slot.ts";
 import {
   BATCH_BYTES,
-  BATCH_DIMS,
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
-  DEVICE_REF_BYTES,
   MAX_RANK,
   ROW_BYTES,
   ROW_CHANNEL,
@@ -34,25 +32,16 @@ import type { Native, NativeError } from "../native/library.ts";
 import type { OpenDims, StartMessage } from "../protocol.ts";
 import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
+import { dimsWord, isOpen, openPlaces } from "./dim-places.ts";
+import type { DimPlace } from "./dim-places.ts";
+import { UNREAD, UnreadRecords } from "./unread-records.ts";
 
 const SUCCESS: RunOutcome = { outcome: Outcome.ok, text: "", rows: null, retryable: false };
-const UNREAD: RunOutcome = {
-  outcome: -TP_ERR_EXECUTION,
-  text: "an input is in device memory, and the backend that a reload() put in place takes host memory",
-  rows: null,
-  retryable: true,
-};
 const RETRYABLE = new Set<number>([TP_ERR_EXECUTION, TP_ERR_SPLIT, TP_ERR_MEMORY]);
 
 /** Bytes of a batch block for batches of up to `maxRows` rows. */
 export function blockBytes(maxRows: number): number {
   return BATCH_BYTES + maxRows * ROW_BYTES;
-}
-
-/** An open dimension of an input: where it is kept in a slot, and where in the batch block. */
-interface DimPlace {
-  slotWord: number;
-  blockWord: number;
 }
 
 export class Engine {
@@ -70,10 +59,8 @@ export class Engine {
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
    */
   readonly #openOutputs: readonly number[];
-  /**
-   * Where slots say so although the backend takes host memory: after a reload. By channel, else empty.
-   */
-  readonly #deviceRecords: readonly Int32Array[];
+  /** Where slots say so although the backend takes host memory: after a reload. */
+  readonly #unread: UnreadRecords | null;
   /** Outputs stay in a device's memory. */
   readonly #deviceOutputs: boolean;
   /** They do, or may stay in native memory. */
@@ -91,7 +78,7 @@ export class Engine {
     this.#shape = shape;
     this.#tensors = start.inputs.length + start.outputs.length;
     this.#hasDeviceRows = start.deviceOutputs !== null;
-    this.#deviceRecords = this.#unreadRecords();
+    this.#unread = this.#hasDeviceRows ? null : UnreadRecords.of(shape, this.#tensors, channels);
     this.#bindChannels();
     native.bindBatch(this.#instance, new Uint8Array(start.block));
     this.#openInputs = openPlaces(start.inputs);
@@ -195,7 +182,7 @@ export class Engine {
       this.#writeRow(row, batch.channels[from + row], batch.slots[from + row]);
     }
     if (this.#openInputs.length > 0) this.#writeDims(batch, from);
-    if (this.#deviceRecords.length > 0 && this.#hasUnread(batch, from, rows)) return UNREAD;
+    if (this.#unread?.has(batch, from, rows)) return UNREAD;
     const status = this.#native.run(this.#instance, rows);
     if (status !== TP_OK) return this.#failure(status, rows);
     if (this.#hasResults) this.#readOutputs(batch, from, rows);
@@ -231,27 +218,6 @@ export class Engine {
 
   #payload(slots: number): ReturnType<typeof payloadOffsets> {
     return payloadOffsets(this.#shape.strideBytes, slots);
-  }
-
-  #unreadRecords(): Int32Array[] {
-    const { strideBytes, slots } = this.#shape;
-    if (this.#hasDeviceRows || strideBytes.length === this.#tensors) return [];
-    const offset = this.#payload(slots).offsets[this.#tensors];
-    const words = (strideBytes[this.#tensors] / 4) * slots;
-    return this.#channels.map(({ payload }) => new Int32Array(payload, offset, words));
-  }
-
-  /** Whether a row of the batch has an input in device memory. */
-  #hasUnread(batch: Batch, from: number, rows: number): boolean {
-    const words = this.#shape.strideBytes[this.#tensors] / 4;
-    for (let row = from; row < from + rows; row++) {
-      const records = this.#deviceRecords[batch.channels[row]];
-      const at = batch.slots[row] * words;
-      for (let word = at; word < at + words; word += DEVICE_REF_BYTES / 4) {
-        if (records[word] !== 0) return true;
-      }
-    }
-    return false;
   }
 
   #writeRow(row: number, channel: number, slot: number): void {
@@ -315,24 +281,6 @@ export class Engine {
     if (this.#hasResults && !lost) return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
     return { outcome: -status, text, rows: outcomes, retryable: false };
   }
-}
-
-function dimsWord(tensor: number): number {
-  return BATCH_DIMS / 4 + tensor * MAX_RANK;
-}
-
-function isOpen({ shape }: OpenDims): boolean {
-  return shape === null || shape.includes(-1);
-}
-
-function openPlaces(inputs: readonly OpenDims[]): DimPlace[] {
-  const places: DimPlace[] = [];
-  inputs.forEach(({ shape }, k) => {
-    shape?.forEach((dim, d) => {
-      if (dim === -1) places.push({ slotWord: places.length, blockWord: dimsWord(k) + d });
-    });
-  });
-  return places;
 }
 
 function bigints(values: readonly number[]): BigUint64Array {
