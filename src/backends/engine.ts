@@ -12,11 +12,9 @@ import {
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
+  DEVICE_REF_BYTES,
   MAX_RANK,
   ROW_BYTES,
-  ROW_CHANNEL,
-  ROW_RESULT,
-  ROW_SLOT,
   ROW_STATUS,
   TP_BATCH_CLAIM,
   TP_BATCH_DIMS,
@@ -28,20 +26,26 @@ import {
   TP_ERR_SPLIT,
   TP_OK,
 } from "../native/abi.ts";
-import type { Native, NativeError } from "../native/library.ts";
+import type { Native } from "../native/library.ts";
 import type { OpenDims, StartMessage } from "../protocol.ts";
 import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
-import { dimsWord, isOpen, openPlaces } from "./dim-places.ts";
-import type { DimPlace } from "./dim-places.ts";
-import { UNREAD, UnreadRecords } from "./unread-records.ts";
+import { claimRow, dimsWord, isOpen, writeRow } from "./batch-block.ts";
+import { OwnRows } from "./own-rows.ts";
 
 const SUCCESS: RunOutcome = { outcome: Outcome.ok, text: "", rows: null, retryable: false };
+const UNREAD: RunOutcome = {
+  outcome: -TP_ERR_EXECUTION,
+  text: "an input is in device memory, and the backend that a reload() put in place takes host memory",
+  rows: null,
+  retryable: true,
+};
 const RETRYABLE = new Set<number>([TP_ERR_EXECUTION, TP_ERR_SPLIT, TP_ERR_MEMORY]);
 
-/** Bytes of a batch block for batches of up to `maxRows` rows. */
-export function blockBytes(maxRows: number): number {
-  return BATCH_BYTES + maxRows * ROW_BYTES;
+/** An open dimension of an input: where it is kept in a slot, and where in the batch block. */
+interface DimPlace {
+  slotWord: number;
+  blockWord: number;
 }
 
 export class Engine {
@@ -49,7 +53,7 @@ export class Engine {
   readonly #instance: number;
   readonly #channels: readonly Channel[];
   readonly #block: Int32Array<SharedArrayBuffer>;
-  readonly #inputs: number;
+  readonly #start: StartMessage;
   readonly #shape: MemoryShape;
   readonly #tensors: number;
   /** Whether slots say which of their inputs are in device memory, and the backend reads it. */
@@ -59,130 +63,62 @@ export class Engine {
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
    */
   readonly #openOutputs: readonly number[];
-  /** Where slots say so although the backend takes host memory: after a reload. */
-  readonly #unread: UnreadRecords | null;
-  /** Outputs stay in a device's memory. */
-  readonly #deviceOutputs: boolean;
-  /** They do, or may stay in native memory. */
+  /**
+   * Where slots say so although the backend takes host memory: after a reload. By channel, else empty.
+   */
+  readonly #deviceRecords: readonly Int32Array[];
+  /** Outputs may stay in native memory, or do so in a device's. */
   readonly #hasResults: boolean;
-  /** What own rows are kept in: the C library has its address alone, so it is kept from being collected. */
-  #rows: SharedArrayBuffer | null = null;
+  /** The C library has the address of their payload alone, so they are kept from being collected. */
+  #own: OwnRows | null = null;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
     this.#native = native;
     this.#channels = channels;
-    this.#inputs = start.inputs.length;
+    this.#start = start;
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     this.#shape = shape;
     this.#tensors = start.inputs.length + start.outputs.length;
     this.#hasDeviceRows = start.deviceOutputs !== null;
-    this.#unread = this.#hasDeviceRows ? null : UnreadRecords.of(shape, this.#tensors, channels);
+    this.#deviceRecords = this.#unreadRecords();
     this.#bindChannels();
     native.bindBatch(this.#instance, new Uint8Array(start.block));
     this.#openInputs = openPlaces(start.inputs);
     this.#openOutputs = start.outputs.flatMap((output, k) =>
       isOpen(output) ? [dimsWord(start.inputs.length + k)] : [],
     );
-    this.#deviceOutputs = start.deviceOutputs === true;
-    this.#hasResults = this.#openOutputs.length > 0 || this.#deviceOutputs;
+    this.#hasResults = this.#openOutputs.length > 0 || start.deviceOutputs === true;
     this.#block[BATCH_FLAGS / 4] = TP_BATCH_CLAIM;
     this.#writeLargest(start.inputs);
   }
 
   /** Runs `runs` batches of one row and of `maxRows`. Throws what they failed with. */
   warmUp(runs: number, maxRows: number): void {
-    if (runs === 0) return;
-    this.onOwnRows(maxRows, () => this.#warmUp(runs, maxRows));
+    if (runs > 0) this.onOwnRows(maxRows, (own) => warmUp(own, runs));
   }
 
   /**
-   * Does `work` with so many slots of their own in place of the first channel's: those may be somebody's. If
-   * it throws, the instance is of no use any more.
+   * Does `work` with rows of its own: those in the slots may be somebody's. If it throws, the instance is of
+   * no use any more.
    */
-  onOwnRows<T>(rows: number, work: (payload: Uint8Array) => T): T {
-    this.#rows = new SharedArrayBuffer(this.#payload(rows).bytes);
-    this.#bind([this.#rows], rows);
-    const result = work(new Uint8Array(this.#rows));
+  onOwnRows<T>(count: number, work: (own: OwnRows) => T): T {
+    const own = new OwnRows(this.#native, this.#instance, this.#start, count);
+    this.#own = own;
+    this.#bind([this.#own.payload], count);
+    const result = work(own);
     this.#bindChannels();
-    this.#rows = null;
+    this.#own = null;
     return result;
-  }
-
-  #warmUp(runs: number, maxRows: number): void {
-    for (const rows of new Set([1, maxRows])) {
-      const slots = Array.from({ length: rows }, (_, slot) => slot);
-      for (let run = 0; run < runs; run++) {
-        const status = this.runSlots(slots);
-        if (status !== TP_OK) throw this.#native.failure(status);
-        this.releaseRows(rows);
-      }
-    }
-  }
-
-  /** Runs one batch of own slots, with the largest item shapes. Returns the status. */
-  runSlots(slots: readonly number[]): number {
-    for (const [row, slot] of slots.entries()) this.#writeRow(row, 0, slot);
-    return this.#native.run(this.#instance, slots.length);
-  }
-
-  failure(status: number): NativeError {
-    return this.#native.failure(status);
-  }
-
-  /** A copy of what the last `runSlots` gave for a row whose place in its slot is `place`. */
-  copyOutput(output: number, row: number, place: Uint8Array, elementBytes: number): Uint8Array<ArrayBuffer> {
-    if (this.#deviceOutputs) return this.#copyFromDevice(output, row);
-    const tensor = this.#inputs + output;
-    const open = this.#openOutputs.includes(dimsWord(tensor));
-    const to = new Uint8Array(open ? this.#openElements(tensor) * elementBytes : place.byteLength);
-    const block = this.#block;
-    if (open && ((block[BATCH_NATIVE_OUTPUTS / 4] >>> output) & 1) === 1) {
-      const status = this.#native.resultCopy(block[BATCH_RESULT / 4] >>> 0, row, output, to);
-      if (status !== TP_OK) throw this.#native.failure(status);
-    } else {
-      to.set(place.subarray(0, to.byteLength));
-    }
-    return to;
-  }
-
-  #copyFromDevice(output: number, row: number): Uint8Array<ArrayBuffer> {
-    const { device } = this.#native;
-    const tensor = device.take(this.#block[BATCH_RESULT / 4] >>> 0, row, 1, output);
-    const to = new Uint8Array(device.info(tensor).bytes);
-    try {
-      if (to.byteLength > 0) device.read(tensor, 0, to);
-    } finally {
-      device.release(tensor, 1);
-    }
-    return to;
-  }
-
-  /** Gives back what the last run's rows hold in native memory. */
-  releaseRows(rows: number): void {
-    const result = this.#block[BATCH_RESULT / 4] >>> 0;
-    if (result === 0) return;
-    for (let row = 0; row < rows; row++) {
-      this.#claimRow(row);
-      this.#native.resultRelease(result);
-    }
-  }
-
-  /** Elements of one item of an output of open shape; beyond its last dimension the block has -1. */
-  #openElements(tensor: number): number {
-    const at = dimsWord(tensor);
-    let elements = 1;
-    for (let d = 0; d < MAX_RANK && this.#block[at + d] !== -1; d++) elements *= this.#block[at + d];
-    return elements;
   }
 
   readonly execute: Execute = (batch, from, rows) => {
     for (let row = 0; row < rows; row++) {
-      this.#writeRow(row, batch.channels[from + row], batch.slots[from + row]);
+      writeRow(this.#block, row, batch.channels[from + row], batch.slots[from + row]);
     }
     if (this.#openInputs.length > 0) this.#writeDims(batch, from);
-    if (this.#unread?.has(batch, from, rows)) return UNREAD;
+    if (this.#deviceRecords.length > 0 && this.#hasUnread(batch, from, rows)) return UNREAD;
     const status = this.#native.run(this.#instance, rows);
     if (status !== TP_OK) return this.#failure(status, rows);
     if (this.#hasResults) this.#readOutputs(batch, from, rows);
@@ -220,15 +156,25 @@ export class Engine {
     return payloadOffsets(this.#shape.strideBytes, slots);
   }
 
-  #writeRow(row: number, channel: number, slot: number): void {
-    const at = (BATCH_BYTES + row * ROW_BYTES) / 4;
-    this.#block[at + ROW_CHANNEL / 4] = channel;
-    this.#block[at + ROW_SLOT / 4] = slot;
+  #unreadRecords(): Int32Array[] {
+    const { strideBytes, slots } = this.#shape;
+    if (this.#hasDeviceRows || strideBytes.length === this.#tensors) return [];
+    const offset = this.#payload(slots).offsets[this.#tensors];
+    const words = (strideBytes[this.#tensors] / 4) * slots;
+    return this.#channels.map(({ payload }) => new Int32Array(payload, offset, words));
   }
 
-  /** Takes a row's reference on the result over from the library. */
-  #claimRow(row: number): void {
-    this.#block[(BATCH_BYTES + row * ROW_BYTES + ROW_RESULT) / 4] = 0;
+  /** Whether a row of the batch has an input in device memory. */
+  #hasUnread(batch: Batch, from: number, rows: number): boolean {
+    const words = this.#shape.strideBytes[this.#tensors] / 4;
+    for (let row = from; row < from + rows; row++) {
+      const records = this.#deviceRecords[batch.channels[row]];
+      const at = batch.slots[row] * words;
+      for (let word = at; word < at + words; word += DEVICE_REF_BYTES / 4) {
+        if (records[word] !== 0) return true;
+      }
+    }
+    return false;
   }
 
   /** All rows of a batch have the same item shapes, so those of its first row stand for all. */
@@ -258,7 +204,7 @@ export class Engine {
         for (let d = 0; d < MAX_RANK; d++) control[to++] = this.#block[at + d];
       }
       // Nothing comes between these two, so that the row's reference is either the library's or the slot's.
-      this.#claimRow(row);
+      claimRow(this.#block, row);
       control[layout.result + slot] = result;
       control[layout.resultRow + slot] = row;
       control[layout.nativeOutputs + slot] = nativeOutputs;
@@ -281,6 +227,27 @@ export class Engine {
     if (this.#hasResults && !lost) return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
     return { outcome: -status, text, rows: outcomes, retryable: false };
   }
+}
+
+function warmUp(own: OwnRows, runs: number): void {
+  for (const rows of new Set([1, own.count])) {
+    const slots = Array.from({ length: rows }, (_, slot) => slot);
+    for (let run = 0; run < runs; run++) {
+      const status = own.run(slots);
+      if (status !== TP_OK) throw own.failure(status);
+      own.release(rows);
+    }
+  }
+}
+
+function openPlaces(inputs: readonly OpenDims[]): DimPlace[] {
+  const places: DimPlace[] = [];
+  inputs.forEach(({ shape }, k) => {
+    shape?.forEach((dim, d) => {
+      if (dim === -1) places.push({ slotWord: places.length, blockWord: dimsWord(k) + d });
+    });
+  });
+  return places;
 }
 
 function bigints(values: readonly number[]): BigUint64Array {

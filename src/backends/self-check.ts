@@ -6,10 +6,10 @@
  */
 
 import { dtypeName } from "../onnx/dtypes.ts";
-import { payloadOffsets } from "../memory/layout.ts";
 import { TP_ERR_DEAD, TP_ERR_DEVICE, TP_OK } from "../native/abi.ts";
 import type { CheckReport, RowCheck, StartMessage } from "../protocol.ts";
 import type { Engine } from "./engine.ts";
+import type { OwnRows } from "./own-rows.ts";
 import { difference, elementBytes, fillSample, randomNumbers } from "./samples.ts";
 
 /** Rows that differ; later ones repeat them. */
@@ -20,69 +20,42 @@ const SEARCH_MS_MAX = 5000;
 /** Outputs of one row. */
 type Outputs = readonly Uint8Array[];
 
-/** Checks, on seeded samples in slots of their own. Throws where device or instance are gone. */
+/** Checks, on seeded samples in rows of their own. Throws where device or instance are gone. */
 export function checkRows(engine: Engine, start: StartMessage, check: RowCheck): CheckReport {
-  return engine.onOwnRows(check.maxRows, (payload) => {
-    const places = placesOf(payload, start, check);
-    const inputs = places.slice(0, start.inputs.length);
-    for (const place of inputs) fill(place, check.maxRows);
-    return new RowChecker(engine, places.slice(inputs.length), check.maxRows, check.tolerance).run();
+  const inputs = start.inputs.length;
+  const outputs = check.dtypes.slice(inputs);
+  return engine.onOwnRows(check.maxRows, (own) => {
+    for (let input = 0; input < inputs; input++) fill(own, input, check.dtypes[input]);
+    return new RowChecker(own, outputs, check.tolerance).run();
   });
 }
 
-/** Where the rows of one tensor lie. */
-interface Place {
-  bytes: Uint8Array;
-  stride: number;
-  dtype: number;
-  /** Among the inputs, or the outputs. */
-  index: number;
-}
-
-function placesOf(payload: Uint8Array, { shape, inputs }: StartMessage, check: RowCheck): Place[] {
-  const { offsets } = payloadOffsets(shape.strideBytes, check.maxRows);
-  // Behind the tensors, slots may have what is said of device memory.
-  return shape.strideBytes.slice(0, check.dtypes.length).map((stride, k) => {
-    const bytes = payload.subarray(offsets[k], offsets[k] + check.maxRows * stride);
-    return { bytes, stride, dtype: check.dtypes[k], index: k < inputs.length ? k : k - inputs.length };
-  });
-}
-
-function fill(place: Place, rows: number): void {
-  const { bytes, stride, dtype, index } = place;
-  const distinct = Math.min(rows, DISTINCT_ROWS);
-  for (let row = 0; row < distinct; row++) {
-    fillSample(rowOf(place, row), dtype, randomNumbers(index * DISTINCT_ROWS + row));
+function fill(own: OwnRows, input: number, dtype: number): void {
+  for (let row = 0; row < own.count; row++) {
+    const to = own.place(input, row);
+    if (row < DISTINCT_ROWS) fillSample(to, dtype, randomNumbers(input * DISTINCT_ROWS + row));
+    else to.set(own.place(input, row % DISTINCT_ROWS));
   }
-  for (let row = distinct; row < rows; row++) {
-    const from = (row % DISTINCT_ROWS) * stride;
-    bytes.copyWithin(row * stride, from, from + stride);
-  }
-}
-
-function rowOf({ bytes, stride }: Place, row: number): Uint8Array {
-  return bytes.subarray(row * stride, (row + 1) * stride);
 }
 
 /** A run on samples failed; what it says may be true of samples alone. */
 class SampleError extends Error {}
 
 class RowChecker {
-  readonly #engine: Engine;
-  readonly #outputs: readonly Place[];
-  readonly #maxRows: number;
+  readonly #own: OwnRows;
+  /** TP_* numbers of the outputs. */
+  readonly #dtypes: readonly number[];
   readonly #tolerance: number;
   readonly #alone = new Map<number, Outputs>();
 
-  constructor(engine: Engine, outputs: readonly Place[], maxRows: number, tolerance: number) {
-    this.#engine = engine;
-    this.#outputs = outputs;
-    this.#maxRows = maxRows;
+  constructor(own: OwnRows, dtypes: readonly number[], tolerance: number) {
+    this.#own = own;
+    this.#dtypes = dtypes;
     this.#tolerance = tolerance;
   }
 
   run(): CheckReport {
-    const all = this.#maxRows;
+    const all = this.#own.count;
     try {
       const again = this.#compare(this.#batch([0], [0])[0], this.#rowAlone(0));
       if (again !== null) return this.#unsure(`the same row gives ${this.#name(again.output)} that differ`);
@@ -97,17 +70,17 @@ class RowChecker {
   }
 
   #unsure(why: string): CheckReport {
-    return { rows: this.#maxRows, wrong: null, unsure: why };
+    return { rows: this.#own.count, wrong: null, unsure: why };
   }
 
   #name(output: number): string {
-    return `values of output ${output} (${dtypeName(this.#outputs[output].dtype)})`;
+    return `values of output ${output} (${dtypeName(this.#dtypes[output])})`;
   }
 
   /** The largest batch that is right, by halves; 1 is by definition. */
   #largestRight(): number {
     const untilMs = performance.now() + SEARCH_MS_MAX;
-    for (let rows = this.#maxRows >> 1; rows > 1 && performance.now() < untilMs; rows >>= 1) {
+    for (let rows = this.#own.count >> 1; rows > 1 && performance.now() < untilMs; rows >>= 1) {
       if (this.#wrongIn(rows) === null) return rows;
     }
     return 1;
@@ -126,7 +99,7 @@ class RowChecker {
 
   /** Whether a row of the largest batch is another one each time. */
   #changes(row: number): boolean {
-    const all = slots(this.#maxRows);
+    const all = slots(this.#own.count);
     const [[first], [second]] = [this.#batch(all, [row]), this.#batch(all, [row])];
     return this.#compare(first, second) !== null;
   }
@@ -140,23 +113,22 @@ class RowChecker {
 
   /** Runs the rows in these slots as one batch; copies the outputs of those at `places` in it. */
   #batch(inSlots: readonly number[], places: readonly number[]): Outputs[] {
-    const status = this.#engine.runSlots(inSlots);
-    if (status === TP_ERR_DEAD || status === TP_ERR_DEVICE) throw this.#engine.failure(status);
-    if (status !== TP_OK) throw new SampleError(this.#engine.failure(status).message);
+    const status = this.#own.run(inSlots);
+    if (status === TP_ERR_DEAD || status === TP_ERR_DEVICE) throw this.#own.failure(status);
+    if (status !== TP_OK) throw new SampleError(this.#own.failure(status).message);
     const outputs = places.map((row) =>
-      this.#outputs.map((place) => {
-        const bytes = rowOf(place, inSlots[row]);
-        return this.#engine.copyOutput(place.index, row, bytes, elementBytes(place.dtype));
-      }),
+      this.#dtypes.map((dtype, output) =>
+        this.#own.copyOutput(output, row, inSlots[row], elementBytes(dtype)),
+      ),
     );
-    this.#engine.releaseRows(inSlots.length);
+    this.#own.release(inSlots.length);
     return outputs;
   }
 
   #compare(a: Outputs, b: Outputs): { output: number; by: number; allowed: number } | null {
-    for (const { index, dtype } of this.#outputs) {
-      const found = difference(a[index], b[index], dtype, this.#tolerance);
-      if (found !== null) return { output: index, ...found };
+    for (const [output, dtype] of this.#dtypes.entries()) {
+      const found = difference(a[output], b[output], dtype, this.#tolerance);
+      if (found !== null) return { output, ...found };
     }
     return null;
   }

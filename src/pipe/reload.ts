@@ -133,9 +133,7 @@ export class Reloader {
       const model = await attempt.unlessStopped(this.#load(attempt, message));
       const name = modelName(message);
       checkSameModel(place.loaded.model.description, model.description, name);
-      // `max` stays, also where it was lowered.
-      const { maxRows } = place.loaded.spec;
-      const spec = { ...inSlotsOf(place.loaded.spec, modelSpec(model.description, config)), maxRows };
+      const spec = inSlotsOf(place.loaded.spec, modelSpec(model.description, config));
       if (spec.note !== "") config.log("warn", spec.note, { model: name });
       const next = { ...place.loaded, model, spec };
       const prepared = Array.from({ length: next.shape.instances }, (_, instance) => {
