@@ -5,8 +5,8 @@ import type { ParsedConfig } from "./config.ts";
 
 const SPIN_US = 100;
 /**
- * While a device computes, cores have nothing else to do, and a run takes about as long as two wake-ups. On an
- * H100 it takes 80 to 190 us off a lone request (bench/RESULTS.md).
+ * While a device computes, cores have nothing else to do, and a run takes about as long as two wake-ups. On
+ * an H100 it takes 80 to 190 us off a lone request (bench/RESULTS.md).
  */
 const DEVICE_SPIN_US = 1000;
 /** Cores that have to be left besides one for each instance: one for the caller, one for all else. */

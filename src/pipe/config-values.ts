@@ -139,3 +139,12 @@ function toNumber(value: unknown, form: RegExp): number | undefined {
   const number = Number(value);
   return Number.isFinite(number) ? number : undefined;
 }
+
+/** Runs code of the caller's: getters and the traps of proxies. */
+export function guarded<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
+  }
+}

@@ -1,8 +1,7 @@
 /** From what a person wrote to what the code uses: every value checked, in one form, its unit in its name. */
 
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
-import { isEngineFile, resolveBackend } from "../backends/resolve.ts";
+import { resolveBackend } from "../backends/resolve.ts";
 import type { ResolvedBackend } from "../backends/resolve.ts";
 import type { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
@@ -15,12 +14,20 @@ import { readPrecision } from "./config-precision.ts";
 import type { PrecisionConfig } from "./config-precision.ts";
 import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
-import { checkMinMax, readInteger, readLimit, readNumber, readText, refuse } from "./config-values.ts";
+import { isOnnx, isUrl, readModel } from "./config-model.ts";
+import {
+  checkMinMax,
+  guarded,
+  readInteger,
+  readLimit,
+  readNumber,
+  readText,
+  refuse,
+} from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
 import { logToStderr } from "./log.ts";
 import type { Log, PipeConfig } from "./types.ts";
 import { showRows } from "./shape.ts";
-import { lengthOf, tagOf } from "./views.ts";
 
 /** A checked configuration. What depends on the model and was not given is null. */
 export interface ParsedConfig {
@@ -180,15 +187,6 @@ function ownKeys(config: object): string[] {
   return own;
 }
 
-/** Runs code of the caller's: getters and the traps of proxies. */
-function guarded<T>(field: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
-  }
-}
-
 function isKnown(key: string): key is keyof PipeConfig {
   return Object.hasOwn(known, key);
 }
@@ -209,57 +207,14 @@ export function readBackend(field: string, value: unknown): ResolvedBackend {
   throw refuse(field, value, 'a bracket expression such as "SyncTensor[OnnxTensor]"');
 }
 
-export function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConfig["model"] {
-  const unused = backend?.name === "Identity" || backend?.name === "Fault";
-  if (!given.has("model")) {
-    if (unused) return null;
-    throw refuse("model", undefined, MODEL);
-  }
-  const model = checkModel("model", given.get("model"));
-  if (backend?.name === "OnnxTensor" && typeof model === "string" && isEngineFile(model)) {
-    throw refuse("model", model, "an ONNX model, because OnnxTensor does not run TensorRT's engines");
-  }
-  return unused ? null : model;
-}
-
 const IMAGE_KEYS = ["mean", "std", "input_layout", "input_dtype", "image_input"] as const;
 const LAYER_KEYS = ["precision::fp32", "precision::fp16", "precision::bf16"] as const;
-
-/** Whether the model has a graph that can be changed. */
-function isOnnx(model: ParsedConfig["model"]): boolean {
-  return model !== null && !(typeof model === "string" && isEngineFile(model));
-}
 
 /** For keys that change an ONNX model's graph, where there is none. */
 function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): void {
   const key = of.find((one) => given.has(one));
   if (key === undefined) return;
   throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
-}
-
-const MODEL = "the path of an ONNX file, a file URL, or the file's bytes in a Uint8Array";
-
-function checkModel(field: string, value: unknown): string | Uint8Array {
-  if (tagOf(value) === "Uint8Array") {
-    if (lengthOf(value as Uint8Array) > 0) return value as Uint8Array;
-    throw refuse(field, value, MODEL, { hint: "it is empty or its buffer is detached" });
-  }
-  if (isUrl(field, value)) return pathOf(field, value);
-  const text = readText(field, value, MODEL);
-  if (!/^[A-Za-z][A-Za-z0-9+.-]+:\/\//.test(text)) return text;
-  return pathOf(field, text);
-}
-
-function pathOf(field: string, url: string | URL): string {
-  try {
-    return readText(field, fileURLToPath(url), MODEL);
-  } catch (cause) {
-    throw refuse(field, typeof url === "string" ? url : guarded(field, () => url.href), MODEL, { cause });
-  }
-}
-
-function isUrl(field: string, value: unknown): value is URL {
-  return guarded(field, () => value instanceof URL);
 }
 
 function readQueue(field: string, value: unknown, max: Limit | null): number {

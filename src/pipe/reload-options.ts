@@ -1,7 +1,8 @@
 /** What `reload()` takes: the keys that do not decide how memory and threads are laid out. */
 
 import { ConfigError } from "../errors.ts";
-import { readBackend, readModel, reading, snapshot } from "./config.ts";
+import { readBackend, reading, snapshot } from "./config.ts";
+import { readModel } from "./config-model.ts";
 import type { ParsedConfig, Snapshot } from "./config.ts";
 import { readLoading } from "./config-loading.ts";
 import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";

@@ -1,5 +1,4 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
-
 import type { BuildProgress } from "./build-watch.ts";
 import type { DeviceTensor } from "./device-tensor.ts";
 import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";

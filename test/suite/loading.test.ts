@@ -40,7 +40,6 @@ describe("describe()", () => {
       max_callers: 5,
       intra_op_threads: 1,
       session: "own",
-      reloads: 0,
     });
     const tensor = (name: string): object => ({ name, dtype: "float32", shape: [-1, 4] });
     expect(models.describe()).toEqual({
@@ -62,6 +61,7 @@ describe("describe()", () => {
       maxCallers: 5,
       intraOpThreads: 1,
       session: "own",
+      reloads: 0,
     });
   });
 

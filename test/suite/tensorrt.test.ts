@@ -237,8 +237,8 @@ describe("callers' slots", () => {
 
   it("are pinned for each caller, within the limit, and free once the pipe is closed", async () => {
     const all = await run("pinned.log");
-    // Each instance's warm-up, and the first one's check of batches, has its own few rows pinned, in one piece,
-    // and lets go before it serves.
+    // Each instance's warm-up, and the first one's check of batches, has its own few rows pinned, in one
+    // piece, and lets go before it serves.
     const isWarmUp = (line: string): boolean => /^(un)?register /.test(line) && bytesOf(line) < 2 ** 20;
     const words = all.filter(isWarmUp).map((line) => line.split(" ")[0]);
     const threeTimes = ["register", "unregister"].flatMap((word) => [word, word, word]);
