@@ -1,4 +1,4 @@
-/** Rows of an instance's own, in place of callers': what is warmed up with, and what batches are checked on. */
+/** Rows of an instance's own, in place of callers': for the warm-up, and to check batches on. */
 
 import { payloadOffsets } from "../memory/layout.ts";
 import { BATCH_NATIVE_OUTPUTS, BATCH_RESULT, MAX_RANK, TP_OK } from "../native/abi.ts";

@@ -19,9 +19,9 @@ export function checkSameModel(served: unknown, next: unknown, name: string): vo
 }
 
 /**
- * What the next model is in slots that were laid out for the one that is served: whether they say where inputs
- * are is settled. One that takes host memory alone then runs on no device. `max` stays, also where it was
- * lowered.
+ * What the next model is in slots that were laid out for the one that is served: whether they say where
+ * inputs are is settled. One that takes host memory alone then runs on no device. `max` stays, also where it
+ * was lowered.
  */
 export function inSlotsOf({ device, maxRows }: ModelSpec, next: ModelSpec): ModelSpec {
   if (device === null) return { ...next, device, maxRows };
