@@ -40,6 +40,7 @@ describe("describe()", () => {
       max_callers: 5,
       intra_op_threads: 1,
       session: "own",
+      reloads: 0,
     });
     const tensor = (name: string): object => ({ name, dtype: "float32", shape: [-1, 4] });
     expect(models.describe()).toEqual({
