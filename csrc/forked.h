@@ -1,6 +1,6 @@
 /*
- * Whether this process was forked from one that had handles then. Locks that other threads held stay locked in
- * it, its engines have lost their threads, and a device does not follow it: nothing works, so nothing is
+ * Whether this process was forked from one that had handles then. Locks that other threads held stay locked
+ * in it, its engines have lost their threads, and a device does not follow it: nothing works, so nothing is
  * tried.
  */
 #ifndef TP_FORKED_H

@@ -30,8 +30,8 @@ int32_t tp_handle_refused(void);
 /* Ends a pin that tp_handle_pin gave. */
 void tp_handle_unpin(uint32_t handle);
 
-/* Closes a handle: TP_OK, or TP_ERR_HANDLE if it is not an open handle of this kind (TP_ERR_FORKED in a child).
- * Of two closers one wins. */
+/* Closes a handle: TP_OK, or TP_ERR_HANDLE if it is not an open handle of this kind (TP_ERR_FORKED in a
+ * forked child). Of two closers one wins. */
 int32_t tp_handle_close(uint32_t handle, tp_kind kind);
 
 #endif

@@ -77,6 +77,8 @@ export type FromInstance =
   | LoadedMessage
   /** It serves from here on; `handle` is its instance in the C library, for whoever outlives the thread. */
   | { kind: "ready"; handle: number }
-  /** The loop ended because the pipe closed; everything native was given back. */
+  /** It has begun a call, and nobody watches: see scheduler/watchdog.ts. */
+  | { kind: "running" }
+  /** The loop ended, because the pipe closed or the instance was given up; everything native was given back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

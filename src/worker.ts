@@ -41,6 +41,7 @@ function start(message: StartMessage): void {
       spinUs: message.spinUs,
       nowMs: threadClock(native),
       execute: engine.execute,
+      wakeWatchdog: () => report({ kind: "running" }),
     });
   } finally {
     engine.destroy();

@@ -49,6 +49,7 @@ describe("parseConfig", () => {
       model: "m.onnx",
       instanceNum: 1,
       batchingTimeoutMs: 0,
+      runTimeoutMs: 0,
       max: null,
       min: null,
       maxQueue: null,

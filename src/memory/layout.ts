@@ -42,6 +42,7 @@ export interface ChannelBuffers {
 export interface PoolLayout {
   lead: number;
   gate: number;
+  unwatched: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -54,8 +55,8 @@ export interface PoolLayout {
   words: number;
 }
 
-/** Words of one instance's line. */
-export const InstanceWord = { state: 0, wake: 1, words: 16 } as const;
+/** Words of one instance's line; `started` is a float64, when its call began (see calls.ts). */
+export const InstanceWord = { state: 0, wake: 1, run: 2, away: 3, started: 4, words: 16 } as const;
 
 /** Levels of priority: 0 goes first. */
 export const PRIORITIES = 3;
@@ -79,6 +80,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
   return {
     lead: 0,
     gate: LINE,
+    unwatched: LINE + 1,
     rebuild,
     pending,
     pendingWords,

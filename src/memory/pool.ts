@@ -42,11 +42,11 @@ export class Pool {
   }
 
   state(instance: number): number {
-    return atomics.load(this.words, this.#line(instance) + InstanceWord.state);
+    return atomics.load(this.words, this.line(instance) + InstanceWord.state);
   }
 
   setState(instance: number, state: number): void {
-    atomics.store(this.words, this.#line(instance) + InstanceWord.state, state);
+    atomics.store(this.words, this.line(instance) + InstanceWord.state, state);
   }
 
   /** Instances that run a batch now, counted from their state words. */
@@ -71,7 +71,7 @@ export class Pool {
    * Wakes one instance: its wake word grows, so that it cannot miss this between its last look and its sleep.
    */
   wake(instance: number): void {
-    const at = this.#line(instance) + InstanceWord.wake;
+    const at = this.line(instance) + InstanceWord.wake;
     atomics.add(this.words, at, 1);
     if (this.state(instance) === State.parked) atomics.notify(this.words, at);
   }
@@ -94,12 +94,12 @@ export class Pool {
 
   /** The wake word's value, read before a last look; `sleep` returns at once if it has grown since. */
   wakeSeen(instance: number): number {
-    return atomics.load(this.words, this.#line(instance) + InstanceWord.wake);
+    return atomics.load(this.words, this.line(instance) + InstanceWord.wake);
   }
 
   /** Parks the instance's thread until it is woken or `timeoutMs` passed. Its state must say parked. */
   sleep(instance: number, seen: number, timeoutMs: number): void {
-    atomics.wait(this.words, this.#line(instance) + InstanceWord.wake, seen, timeoutMs);
+    atomics.wait(this.words, this.line(instance) + InstanceWord.wake, seen, timeoutMs);
   }
 
   tryLead(instance: number): boolean {
@@ -158,7 +158,13 @@ export class Pool {
     return new Float64Array(this.buffer, this.counters(instance) * 4, CounterF64.count);
   }
 
-  #line(instance: number): number {
+  /** First word of an instance's line (see InstanceWord). */
+  line(instance: number): number {
     return this.layout.instances + instance * InstanceWord.words;
+  }
+
+  /** Where an instance says when its call began. */
+  callStart(instance: number): Float64Array {
+    return new Float64Array(this.buffer, (this.line(instance) + InstanceWord.started) * 4, 1);
   }
 }

@@ -27,7 +27,10 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
     if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
     if (name === "TensorrtTensor") options.push(...tensorrtPaths(config));
     if (backend === null || backend.process === null) return { backend: name, options };
-    return { backend: `Process[${name}]`, options: processOptions(backend.process, options) };
+    return {
+      backend: `Process[${name}]`,
+      options: processOptions(backend.process, options, config.runTimeoutMs),
+    };
   });
   return {
     kind: "load",

@@ -13,8 +13,11 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
+import { INTERRUPT_MS, Watchdog } from "../scheduler/watchdog.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
+import { guardExit, unguardExit } from "./exit.ts";
+import type { Guarded } from "./exit.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 import type { Log } from "./types.ts";
@@ -45,6 +48,8 @@ export class Owner {
   /** Handle of the loaded model, 0 before and after. */
   #model = 0;
   #caller: Caller | null = null;
+  #watchdog: Watchdog | null = null;
+  #guarded: Guarded | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
   #leaving = false;
@@ -63,6 +68,7 @@ export class Owner {
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
       onReport: (instance, report) => {
         if (report.kind === "ready") this.#handles.set(instance, report.handle);
+        else if (report.kind === "running") this.#watchdog?.look();
       },
       onEnd: (instance) => this.#destroy(instance),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
@@ -110,12 +116,22 @@ export class Owner {
     return loaded;
   }
 
-  /** Opens the gate: callers may call. */
-  open(caller: Caller): void {
+  /** Opens the gate: callers may call. `nowMs` is the common clock. */
+  open(caller: Caller, nowMs: () => number): void {
     const { pool, channels } = this.loaded;
     this.#caller = caller;
     this.#supervisor.watch(pool, channels);
+    // Child processes keep to the bound themselves.
+    const runTimeoutMs = this.#config.backend?.process ? 0 : this.#config.runTimeoutMs;
+    const interrupt = (instance: number, run: number): void => this.#interrupt(instance, run);
+    this.#watchdog = new Watchdog(pool, runTimeoutMs, nowMs, {
+      interrupt,
+      onLost: (instance, ranMs) => this.#lose(instance, ranMs),
+    });
+    this.#guarded = { pool, interrupt, exitProcess: (code) => this.#native.exitProcess(code) };
+    guardExit(this.#guarded);
     pool.setGate(Gate.open);
+    this.#watchdog.look();
   }
 
   /** Stops admission, lets the instances finish what was admitted, and ends them. */
@@ -148,6 +164,25 @@ export class Owner {
     this.#letGo();
   }
 
+  #interrupt(instance: number, run: number): void {
+    const handle = this.#handles.get(instance);
+    if (handle === undefined) return;
+    try {
+      this.#native.interruptRun(handle, run);
+    } catch (error) {
+      // Its thread has just ended.
+      if (!(error instanceof NativeError)) throw error;
+    }
+  }
+
+  /** A call hangs. What it may still write to stays as it is: see Supervisor.lose. */
+  #lose(instance: number, ranMs: number): void {
+    // The instance in the C library goes with its thread, when the call returns.
+    this.#handles.delete(instance);
+    const ran = `a call runs for ${Math.round(ranMs)} ms`;
+    this.#supervisor.lose(instance, `${ran}, and was asked to end ${INTERRUPT_MS} ms ago`);
+  }
+
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
   #destroy(instance: number): void {
     const handle = this.#handles.get(instance);
@@ -164,6 +199,8 @@ export class Owner {
 
   /** Gives the native handles back, once. */
   #letGo(): void {
+    this.#watchdog?.stop();
+    if (this.#guarded !== null) unguardExit(this.#guarded);
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
     if (this.#model !== 0) this.#native.closeModel(this.#model);

@@ -78,7 +78,7 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
     nowMs,
     isOwnerAlive: () => true,
   });
-  owner.open(caller);
+  owner.open(caller, nowMs);
   const description = describePipe(config, spec, model, native.binding);
   const shared = shareOf(owner.loaded, config, description, owner.watch);
   return callable(caller, {

@@ -4,6 +4,7 @@
  */
 
 import { Worker } from "node:worker_threads";
+import { beginEpoch } from "../memory/calls.ts";
 import { Gate, State } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import type { Channel } from "../memory/channel.ts";
@@ -40,11 +41,13 @@ interface Thread<From> {
   instance: number;
   /** What somebody waits for from this thread: its next message, or its end. */
   waiter: { resolve: (report: From) => void; reject: (error: Error) => void } | null;
-  /** It said that it ended on purpose. */
+  /** It said that it ended on purpose, or was given up: its end is of no matter. */
   closed: boolean;
   /** Why it ends, as far as it said so itself. */
   reason: string;
+  /** Resolves when it has ended, or is given up. */
   exited: Promise<void>;
+  letGo: () => void;
 }
 
 export class Supervisor<From extends Report> {
@@ -67,13 +70,16 @@ export class Supervisor<From extends Report> {
   /** Starts a thread and sends its first message; resolves with its first answer. */
   spawn(instance: number, message: unknown): Promise<From> {
     const worker = new Worker(this.#url, { name: `trtpipe instance ${instance}` });
+    let letGo = (): void => {};
+    const exited = new Promise<void>((resolve) => (letGo = resolve));
     const thread: Thread<From> = {
       worker,
       instance,
       waiter: null,
       closed: false,
       reason: "",
-      exited: new Promise((resolve) => worker.once("exit", () => resolve())),
+      exited,
+      letGo,
     };
     this.#threads.set(instance, thread);
     worker.on("message", (report: From) => this.#onReport(thread, report));
@@ -153,20 +159,34 @@ export class Supervisor<From extends Report> {
     else waiter?.resolve(report);
   }
 
+  /**
+   * The native call that an instance's thread is in does not come back: the thread is given up and replaced.
+   * It ends by itself if the call returns; until then it keeps the slots of its rows.
+   */
+  lose(instance: number, reason: string): void {
+    const thread = this.#threads.get(instance);
+    if (thread === undefined || this.#pool === null) return;
+    this.#threads.delete(instance);
+    thread.closed = true;
+    thread.letGo();
+    thread.worker.unref();
+    this.#onDeath(this.#pool, instance, reason, true);
+  }
+
   #onExit(thread: Thread<From>, reason: string): void {
+    thread.letGo();
     if (this.#threads.get(thread.instance) === thread) this.#threads.delete(thread.instance);
     thread.waiter?.reject(new Error(`Instance ${thread.instance} ended while it was starting: ${reason}`));
     thread.waiter = null;
     if (thread.closed || this.#pool === null) return;
-    this.#onDeath(this.#pool, thread.instance, reason);
+    this.#onDeath(this.#pool, thread.instance, reason, false);
   }
 
-  #onDeath(pool: Pool, instance: number, reason: string): void {
+  #onDeath(pool: Pool, instance: number, reason: string, isLost: boolean): void {
     pool.setState(instance, State.dead);
-    pool.freeLeadOf(instance);
-    this.#events.onEnd(instance);
     let rowsLost = 0;
-    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
+    if (isLost) for (const channel of this.#channels) rowsLost += channel.loseTaken(instance);
+    else rowsLost = this.#bury(pool, instance);
     pool.wakeAll();
     const nowMs = performance.now();
     this.#deaths.push(nowMs);
@@ -186,6 +206,16 @@ export class Supervisor<From extends Report> {
     const backoffMs = FIRST_BACKOFF_MS * 2 ** (this.#deaths.length - 1);
     this.#events.onDeath(instance, reason, rowsLost, backoffMs);
     this.#respawnLater(instance, backoffMs);
+  }
+
+  /** What a thread that has ended leaves behind; returns how many rows it took with it. */
+  #bury(pool: Pool, instance: number): number {
+    beginEpoch(pool, instance);
+    pool.freeLeadOf(instance);
+    this.#events.onEnd(instance);
+    let rowsLost = 0;
+    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
+    return rowsLost;
   }
 
   /** While closing nobody is replaced; if nobody is left to drain what waits, it will never run. */

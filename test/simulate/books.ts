@@ -12,7 +12,7 @@ const WATCHES_MAX = 256;
 export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5 } as const;
 
 /** What an instance thread tells the owner's thread, in this order. */
-export const Report = { ready: 1, closed: 2, exited: 4 } as const;
+export const Report = { ready: 1, running: 2, closed: 4, exited: 8 } as const;
 
 /** States of a watch on a thread. */
 export const Watch = { ended: -2, dead: -1, unused: 0 } as const;

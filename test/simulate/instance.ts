@@ -76,6 +76,7 @@ export class Instance {
       spinUs,
       nowMs: () => this.#world.clockMs,
       execute: this.#execute,
+      wakeWatchdog: () => this.#tell(Report.running),
     });
     this.#checkReason();
     this.#tell(Report.closed);
