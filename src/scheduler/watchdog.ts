@@ -56,7 +56,9 @@ export class Watchdog {
       if (dueMs === Infinity) return;
       this.#sayUnwatched(0);
     }
-    this.#timer = setTimeout(this.look, Math.max(1, Math.ceil(dueMs - this.#nowMs())));
+    // A call that begins from here on may be due before one that was asked to end.
+    const waitMs = Math.min(dueMs - this.#nowMs(), this.#runTimeoutMs);
+    this.#timer = setTimeout(this.look, Math.max(1, Math.ceil(waitMs)));
     // What keeps the process is the request, not its bound.
     this.#timer.unref();
   };

@@ -3,13 +3,13 @@
  * the holder of the baton alone.
  */
 
-import { CHANNELS_MAX, INSTANCES_MAX, SLOTS_MAX } from "./plan.ts";
+import { CHANNELS_MAX, INSTANCES_MAX, SEATS_MAX, SLOTS_MAX } from "./plan.ts";
 
 export const ROWS_MAX = 4096;
 const WATCHES_MAX = 256;
 
 /** What became of a row. */
-export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5 } as const;
+export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5, lost: 6 } as const;
 
 /** What an instance thread tells the owner's thread, in this order. */
 export const Report = { ready: 1, running: 2, closed: 4, exited: 8 } as const;
@@ -26,6 +26,8 @@ export class Books {
   readonly slotRow: Int32Array;
   /** By channel: the thread that has it, -1 none. */
   readonly holder: Int32Array;
+  /** By channel: the watch on whoever has it. */
+  readonly watchOf: Int32Array;
   /** By instance: whether its thread runs, how the batch that it takes or runs looks. */
   readonly alive: Int32Array;
   readonly batchRows: Int32Array;
@@ -33,9 +35,16 @@ export class Books {
   readonly batchReasons: Int32Array;
   /** By instance: whether it has a batch, from the first row that it takes until it says that it is idle. */
   readonly busy: Int32Array;
-  /** By instance: whether it is to start, and what it has to tell. */
+  /** By channel and slot: the seat whose thread took the row there last. */
+  readonly slotSeat: Int32Array;
+  /** By seat: the instance plus one that is to start there, and that plays there; what it has to tell. */
   readonly command: Int32Array;
+  readonly playing: Int32Array;
   readonly outbox: Int32Array;
+  /** By seat: whether it is taken, whether its thread was given up, and the run that is asked to end. */
+  readonly taken: Int32Array;
+  readonly givenUp: Int32Array;
+  readonly asked: Int32Array;
   /** By handle: the thread plus one, or a state of Watch. */
   readonly watches: Int32Array;
   readonly #counts: Int32Array;
@@ -52,13 +61,19 @@ export class Books {
     this.shape = words(ROWS_MAX);
     this.slotRow = words(CHANNELS_MAX * SLOTS_MAX);
     this.holder = words(CHANNELS_MAX);
+    this.watchOf = words(CHANNELS_MAX);
     this.alive = words(INSTANCES_MAX);
     this.batchRows = words(INSTANCES_MAX);
     this.batchShape = words(INSTANCES_MAX);
     this.batchReasons = words(INSTANCES_MAX);
     this.busy = words(INSTANCES_MAX);
-    this.command = words(INSTANCES_MAX);
-    this.outbox = words(INSTANCES_MAX);
+    this.slotSeat = words(CHANNELS_MAX * SLOTS_MAX);
+    this.command = words(SEATS_MAX);
+    this.playing = words(SEATS_MAX);
+    this.outbox = words(SEATS_MAX);
+    this.taken = words(SEATS_MAX);
+    this.givenUp = words(SEATS_MAX);
+    this.asked = words(SEATS_MAX);
     this.watches = words(WATCHES_MAX);
     this.#counts = words(16);
     this.state = new Uint8Array(buffer, at, ROWS_MAX);
@@ -66,7 +81,7 @@ export class Books {
   }
 
   static makeBuffer(): SharedArrayBuffer {
-    return new SharedArrayBuffer(ROWS_MAX * 13 + CHANNELS_MAX * SLOTS_MAX * 4 + 4096);
+    return new SharedArrayBuffer(ROWS_MAX * 13 + CHANNELS_MAX * SLOTS_MAX * 8 + 4096);
   }
 
   clear(): void {
@@ -131,6 +146,28 @@ export class Books {
     this.#counts[5] = gaveUp ? 1 : 0;
   }
 
+  /** Whether any call was given up: some rows are told twice then. */
+  get hasLost(): boolean {
+    return this.#counts[10] !== 0;
+  }
+
+  set hasLost(lost: boolean) {
+    this.#counts[10] = lost ? 1 : 0;
+  }
+
+  /** The seat of the thread that has the instance; -1 none. */
+  seatOfInstance(instance: number): number {
+    return this.playing.findIndex((it, seat) => it === instance + 1 && this.givenUp[seat] === 0);
+  }
+
+  /** The thread in that instance's call is given up. */
+  giveUp(instance: number): void {
+    const seat = this.seatOfInstance(instance);
+    this.givenUp[seat] = 1;
+    this.alive[instance] = 0;
+    this.hasLost = true;
+  }
+
   /** Callers that have not ended yet. */
   get callersLeft(): number {
     return this.#counts[7];
@@ -159,6 +196,15 @@ export class Books {
     if (handle >= WATCHES_MAX) throw new Error(`more than ${WATCHES_MAX} watches`);
     this.watches[handle] = thread + 1;
     return handle;
+  }
+
+  /** A watch ends. A channel whose caller it watched is left behind, if it was not released before. */
+  leave(watch: number): void {
+    const thread = this.watches[watch] - 1;
+    this.watches[watch] = Watch.ended;
+    for (const [channel, watched] of this.watchOf.entries()) {
+      if (watched === watch && this.holder[channel] === thread) this.holder[channel] = -1;
+    }
   }
 
   /** The thread died: its watches say so, and its channels have nobody. */

@@ -11,11 +11,15 @@ import { Report, Row } from "./books.ts";
 import type { Books } from "./books.ts";
 import { SLOTS_MAX } from "./plan.ts";
 import type { Stage } from "./stage.ts";
+import { Word } from "./world-layout.ts";
 import { Stopped } from "./world.ts";
 import type { World } from "./world.ts";
 
 const EXEC_FAILED = 5;
 const DEVICE_LOST = 9;
+export const INTERRUPTED = 13;
+/** Some hung calls end within the time that they are given for it, others long after. */
+const HANG_MS_MAX = 1500;
 /** In a row's second word. */
 export const POISON = 1;
 
@@ -23,28 +27,38 @@ export class Instance {
   readonly #world: World;
   readonly #stage: Stage;
   readonly #books: Books;
-  readonly #me: number;
+  readonly #seat: number;
   /** The batch counters as they were before the last batch. */
-  #counted: Int32Array;
+  #counted: Int32Array = new Int32Array(0);
   #reasons = 0;
 
-  constructor(world: World, stage: Stage, books: Books, me: number) {
+  constructor(world: World, stage: Stage, books: Books, seat: number) {
     this.#world = world;
     this.#stage = stage;
     this.#books = books;
-    this.#me = me;
-    this.#counted = this.#counters();
+    this.#seat = seat;
+  }
+
+  get #me(): number {
+    return this.#books.playing[this.#seat] - 1;
+  }
+
+  get #isGivenUp(): boolean {
+    return this.#books.givenUp[this.#seat] !== 0;
   }
 
   /** Starts when the supervisor says so, until the pipe is closed. */
   play(): void {
-    const { command, alive } = this.#books;
+    const { command, alive, playing, givenUp, asked } = this.#books;
     for (;;) {
-      while (command[this.#me] === 0) {
+      while (command[this.#seat] === 0) {
         if (this.#books.closed) return;
         this.#world.awaitMail();
       }
-      command[this.#me] = 0;
+      playing[this.#seat] = command[this.#seat];
+      command[this.#seat] = 0;
+      givenUp[this.#seat] = 0;
+      asked[this.#seat] = 0;
       alive[this.#me] = 1;
       this.#world.mortal = true;
       try {
@@ -54,7 +68,9 @@ export class Instance {
         this.#world.revive();
       }
       this.#world.mortal = false;
-      alive[this.#me] = 0;
+      // One that was given up is not this instance's thread any more.
+      if (!this.#isGivenUp) alive[this.#me] = 0;
+      playing[this.#seat] = 0;
       this.#tell(Report.exited);
     }
   }
@@ -78,23 +94,50 @@ export class Instance {
       execute: this.#execute,
       wakeWatchdog: () => this.#tell(Report.running),
     });
-    this.#checkReason();
+    if (!this.#isGivenUp) this.#checkReason();
     this.#tell(Report.closed);
   }
 
   #tell(report: number): void {
-    this.#books.outbox[this.#me] |= report;
+    this.#books.outbox[this.#seat] |= report;
     this.#world.threads.mail(0);
   }
 
-  readonly #execute = (batch: Batch, from: number, rows: number): RunOutcome => {
+  readonly #execute = (batch: Batch, from: number, rows: number, run: number): RunOutcome => {
     const isWhole = from === 0 && rows === batch.rows && this.#books.batchRows[this.#me] !== 0;
     if (isWhole) this.#beginBatch(batch);
     for (let row = from; row < from + rows; row++) this.#checkRow(batch, row);
-    this.#world.sleep(this.#world.random.fraction() * this.#stage.plan.runMs);
+    const isEnded = !this.#runs(run);
     for (let row = from; row < from + rows; row++) this.#checkRow(batch, row);
-    return this.#answer(batch, from, rows);
+    return isEnded ? this.#ended(batch, from, rows) : this.#answer(batch, from, rows);
   };
+
+  /** Takes the time of a call; false if it hung and ended because it was asked to. */
+  #runs(run: number): boolean {
+    const { random, words } = this.#world;
+    const { faults, runMs } = this.#stage.plan;
+    if (words[Word.hangs] <= 0 || !random.oneIn(faults.hangOneIn)) {
+      this.#world.sleep(random.fraction() * runMs);
+      return true;
+    }
+    words[Word.hangs]--;
+    const isDeaf = !random.oneIn(3);
+    const untilMs = this.#world.nowMs + random.fraction() * HANG_MS_MAX;
+    while (this.#world.nowMs < untilMs) {
+      if (!isDeaf && this.#books.asked[this.#seat] === (run | 0)) return false;
+      this.#world.block(untilMs);
+    }
+    return true;
+  }
+
+  /** What the engine says of a run that was interrupted. */
+  #ended(batch: Batch, from: number, rows: number): RunOutcome {
+    const { verdict, slotRow } = this.#books;
+    for (let i = from; i < from + rows && !this.#isGivenUp; i++) {
+      verdict[slotRow[batch.channels[i] * SLOTS_MAX + batch.slots[i]]] = INTERRUPTED;
+    }
+    return { outcome: INTERRUPTED, text: "interrupted", rows: null, retryable: false };
+  }
 
   #beginBatch(batch: Batch): void {
     const { batchRows, batchReasons } = this.#books;
@@ -136,10 +179,10 @@ export class Instance {
     const word = control[layout.word + slots[row]];
     const name = this.#books.slotRow[channels[row] * SLOTS_MAX + slots[row]];
     const isMine =
-      phaseOf(word) === Phase.taken &&
+      (phaseOf(word) === Phase.taken || (phaseOf(word) === Phase.lost && this.#isGivenUp)) &&
       ownerOf(word) === this.#me &&
       generationOf(word) === generations[row] &&
-      this.#books.state[name] === Row.taken;
+      (this.#books.state[name] === Row.taken || this.#books.state[name] === Row.lost);
     if (!isMine) this.#world.fail(`instance ${this.#me} runs row ${name}, which is not its own`);
     const input = this.#stage.inputs[channels[row]];
     if (input[this.#stage.inputAt(slots[row])] !== name) {
@@ -163,7 +206,7 @@ export class Instance {
     // A batch that may be repeated row by row has no verdict yet.
     const isFinal = byRow || isLost || failed === 0 || batch.rows === 1 || rows < batch.rows;
     const { verdict, slotRow } = this.#books;
-    for (let i = 0; i < (isFinal ? rows : 0); i++) {
+    for (let i = 0; i < (isFinal && !this.#isGivenUp ? rows : 0); i++) {
       verdict[slotRow[batch.channels[from + i] * SLOTS_MAX + batch.slots[from + i]]] = outcomes[i];
     }
     return { outcome, text: "poison", rows: byRow ? outcomes : null, retryable: !isLost };

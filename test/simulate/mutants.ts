@@ -5,7 +5,13 @@
 
 import type { Mutant } from "./build.ts";
 import { CALLER_MUTANTS } from "./mutants-caller.ts";
+import { HANG_MUTANTS } from "./mutants-hang.ts";
 import { MEMORY_MUTANTS } from "./mutants-memory.ts";
 import { SCHEDULER_MUTANTS } from "./mutants-scheduler.ts";
 
-export const MUTANTS: readonly Mutant[] = [...MEMORY_MUTANTS, ...SCHEDULER_MUTANTS, ...CALLER_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...MEMORY_MUTANTS,
+  ...SCHEDULER_MUTANTS,
+  ...CALLER_MUTANTS,
+  ...HANG_MUTANTS,
+];

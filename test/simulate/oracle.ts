@@ -4,16 +4,20 @@
  */
 
 import { InstanceWord } from "../../src/memory/layout.ts";
+import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import type { ChannelLayout } from "../../src/memory/layout.ts";
 import { Gate, State } from "../../src/memory/pool.ts";
 import { Watch } from "./books.ts";
 import type { Books } from "./books.ts";
+import { seatOf } from "./plan.ts";
 import type { Rows } from "./rows.ts";
 import type { Stage } from "./stage.ts";
 import type { World } from "./world.ts";
 import { POOL, WordNames } from "./words.ts";
 
 const OWNER_THREAD = 0;
+/** Sums of small steps are not exact. */
+const EPSILON_MS = 0.01;
 
 export class Oracle {
   readonly #world: World;
@@ -21,8 +25,7 @@ export class Oracle {
   readonly #books: Books;
   readonly #rows: Rows;
   readonly #names: WordNames;
-  /** The instance that this thread is, -1 if it calls. */
-  readonly #instance: number;
+  readonly #seat: number;
 
   constructor(world: World, stage: Stage, books: Books, rows: Rows, names: WordNames) {
     this.#world = world;
@@ -30,12 +33,21 @@ export class Oracle {
     this.#books = books;
     this.#rows = rows;
     this.#names = names;
-    const { instances } = stage.plan.shape;
-    this.#instance = world.me > 0 && world.me <= instances ? world.me - 1 : -1;
+    this.#seat = seatOf(stage.plan, world.me);
+  }
+
+  /** The instance that this thread is, -1 if it calls. */
+  get #instance(): number {
+    return this.#seat === -1 ? -1 : this.#books.playing[this.#seat] - 1;
+  }
+
+  get #isGivenUp(): boolean {
+    return this.#seat !== -1 && this.#books.givenUp[this.#seat] !== 0;
   }
 
   get role(): string {
     if (this.#world.me === OWNER_THREAD) return "owner";
+    if (this.#isGivenUp) return `late${this.#instance}`;
     return this.#instance === -1
       ? `caller${this.#world.me - this.#stage.plan.shape.instances}`
       : `instance${this.#instance}`;
@@ -64,15 +76,41 @@ export class Oracle {
     const line = index - layout.instances;
     const instance = Math.floor(line / InstanceWord.words);
     if (line < 0 || instance >= this.#stage.plan.shape.instances) return null;
-    if (line % InstanceWord.words === InstanceWord.wake) return grows(before, after);
+    const field = line % InstanceWord.words;
+    if (field === InstanceWord.wake) return grows(before, after);
+    if (field === InstanceWord.run) return this.#run(instance, before, after);
+    if (field === InstanceWord.away) return after >= 0 ? null : "more come back than went";
+    if (this.#isGivenUp) return "the instance is another thread's";
     if (instance !== this.#instance && this.#world.me !== OWNER_THREAD)
       return "a state is its instance's own";
     if (after === State.idle || after === State.dead) this.#books.busy[instance] = 0;
     return null;
   }
 
+  /** The begin and the end of a call, or the watchdog that gives it up. */
+  #run(instance: number, before: number, after: number): string | null {
+    const { alive } = this.#books;
+    const epochs = ((after >>> 24) - (before >>> 24)) & 0xff;
+    if (this.#world.me !== OWNER_THREAD) {
+      if (this.#isGivenUp || instance !== this.#instance) return "the call is another thread's";
+      if (epochs !== 0) return "only the owner begins an epoch";
+      return (before & 1) + (after & 1) === 1 ? null : "one call at a time";
+    }
+    if (epochs !== 1 || (after & 1) !== 0) return "the owner begins the next epoch, and no call";
+    if (alive[instance] === 0) return null;
+    const { pool, plan } = this.#stage;
+    const boundMs = plan.runTimeoutMs + INTERRUPT_MS - plan.coarseMs;
+    const [startedMs] = pool.callStart(instance);
+    if ((before & 1) === 0) return "it is in no call";
+    if (plan.runTimeoutMs === 0 || this.#world.nowMs - startedMs < boundMs - EPSILON_MS)
+      return "it is too early";
+    this.#books.giveUp(instance);
+    return null;
+  }
+
   #lead(before: number, after: number): string | null {
     const { alive } = this.#books;
+    if (this.#isGivenUp) return "the instance is another thread's";
     if (after !== 0) {
       if (before !== 0) return "somebody leads already";
       return after === this.#instance + 1 ? null : "the lead is taken for oneself alone";
@@ -88,7 +126,7 @@ export class Oracle {
   #channel(channel: number, index: number, before: number, after: number): string | null {
     const { control, layout } = this.#stage.channels[channel];
     if (index >= layout.word && index < layout.word + this.#stage.plan.shape.slots) {
-      return this.#rows.slot(channel, index - layout.word, before, after, this.#instance);
+      return this.#rows.slot(channel, index - layout.word, before, after, this.#instance, this.#seat);
     }
     if (index >= layout.done && index < layout.done + layout.doneWords) {
       return this.#rows.done(channel, index - layout.done, before, after);
@@ -123,10 +161,11 @@ export class Oracle {
   }
 
   #watch(channel: number, before: number, after: number): string | null {
-    const { holder, watches } = this.#books;
+    const { holder, watches, watchOf } = this.#books;
+    watchOf[channel] = after;
     if (holder[channel] === this.#world.me) {
       // An heir for whom it is too early leaves the channel to the dead.
-      if (watches[after] === Watch.dead) holder[channel] = -1;
+      if (watches[after] === Watch.dead || watches[after] === Watch.ended) holder[channel] = -1;
       return null;
     }
     if (before === 0) return "the channel is another thread's";

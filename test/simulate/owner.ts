@@ -8,10 +8,12 @@ import { Gate } from "../../src/memory/pool.ts";
 import { Caller } from "../../src/pipe/caller.ts";
 import type { NativeResults } from "../../src/pipe/result.ts";
 import { Supervisor } from "../../src/scheduler/supervise.ts";
+import { Watchdog } from "../../src/scheduler/watchdog.ts";
 import { Report, Watch } from "./books.ts";
 import type { Books } from "./books.ts";
 import { Client } from "./client.ts";
 import type { Loop } from "./loop.ts";
+import { SEATS_MAX, seatOf, threadOfSeat, threadsOf } from "./plan.ts";
 import { loadNative, workerOf } from "./runtime.ts";
 import { makeSpec } from "./stage.ts";
 import type { Stage } from "./stage.ts";
@@ -28,6 +30,7 @@ export class Owner {
   readonly #stage: Stage;
   readonly #books: Books;
   readonly #supervisor: Supervisor<Said>;
+  readonly #watchdog: Watchdog;
   #caller: Caller | null = null;
   #callersDone: (() => void) | null = null;
   #asked: (() => void) | null = null;
@@ -40,11 +43,24 @@ export class Owner {
     this.#supervisor = new Supervisor<Said>(new URL("file:///worker.js"), {
       startMessage: (instance) => instance,
       errorOf: () => null,
-      onReport: () => {},
+      onReport: (_, { kind }) => {
+        if (kind === "running") this.#watchdog.look();
+      },
       onEnd: () => {},
       onDeath: () => {},
       onHopeless: (reason) => this.#giveUp(reason),
     });
+    this.#watchdog = new Watchdog(stage.pool, stage.plan.runTimeoutMs, () => world.clockMs, {
+      interrupt: (instance, run) => this.#interrupt(instance, run),
+      onLost: (instance) => this.#supervisor.lose(instance, "its call hangs"),
+    });
+  }
+
+  #interrupt(instance: number, run: number): void {
+    const seat = this.#books.seatOfInstance(instance);
+    if (seat === -1) return;
+    this.#books.asked[seat] = run;
+    this.#world.threads.mail(threadOfSeat(this.#stage.plan, seat));
   }
 
   async play(): Promise<void> {
@@ -67,6 +83,7 @@ export class Owner {
     this.#books.ownerWatch = this.#books.watch(this.#world.me);
     this.#supervisor.watch(pool, channels);
     pool.setGate(Gate.open);
+    this.#watchdog.look();
     this.#openForCallers();
     const client = new Client(this.#world, this.#loop, this.#stage, this.#books);
     const calls = client.play({
@@ -77,7 +94,7 @@ export class Owner {
     await Promise.race([this.#untilDone(calls), this.#untilAsked()]);
     await this.#close();
     await calls;
-    client.checkEnd(caller.counts, caller.freeSlots);
+    client.checkEnd(caller.counts, caller.freeSlots, caller.quarantined);
     this.#letGo();
   }
 
@@ -119,6 +136,7 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of channels) channel.ringCaller();
+    this.#watchdog.stop();
   }
 
   /** As Owner.#giveUp. */
@@ -130,17 +148,21 @@ export class Owner {
   #letGo(): void {
     this.#books.watches[this.#books.ownerWatch] = Watch.ended;
     this.#books.closed = true;
-    for (let i = 0; i < this.#stage.plan.shape.instances; i++) this.#world.threads.mail(1 + i);
+    const { plan } = this.#stage;
+    for (const thread of threadsOf(plan)) if (seatOf(plan, thread) !== -1) this.#world.threads.mail(thread);
   }
 
   /** What the instance threads have told, as their Workers' events. */
   #readMail(): void {
-    const { outbox } = this.#books;
-    for (let i = 0; i < this.#stage.plan.shape.instances; i++) {
-      const told = outbox[i];
-      outbox[i] = 0;
-      const worker = workerOf(i);
+    const { outbox, taken } = this.#books;
+    for (let seat = 0; seat < SEATS_MAX; seat++) {
+      const told = outbox[seat];
+      outbox[seat] = 0;
+      const worker = workerOf(seat);
+      // First, since the end of one thread may begin another.
+      if (told & Report.exited) taken[seat] = 0;
       if (told & Report.ready) worker?.emit("message", { kind: "ready" });
+      if (told & Report.running) worker?.emit("message", { kind: "running" });
       if (told & Report.closed) worker?.emit("message", { kind: "closed" });
       if (told & Report.exited) worker?.emit("exit", told & Report.closed ? 0 : 1);
     }

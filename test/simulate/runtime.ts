@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import { Watch } from "./books.ts";
 import { here } from "./here.ts";
 import type { LoopTimer } from "./loop.ts";
+import { threadOfSeat } from "./plan.ts";
 
 // ---- node:timers
 
@@ -27,27 +28,34 @@ export function clearTimeout(timer: LoopTimer | undefined): void {
 
 export const isMainThread = false;
 
-/** By instance: the thread that the supervisor knows now. */
+/** By seat: the thread that was started there last. */
 const workers = new Map<number, Worker>();
 
-export function workerOf(instance: number): Worker | undefined {
-  return workers.get(instance);
+export function workerOf(seat: number): Worker | undefined {
+  return workers.get(seat);
 }
 
 /** An instance thread, started by its first message. */
 export class Worker extends EventEmitter {
   readonly #instance: number;
+  readonly #seat: number;
 
   constructor(_url: URL, options: { name: string }) {
     super();
+    const { world, books } = here();
     this.#instance = Number(options.name.replace(/\D+/g, ""));
-    workers.set(this.#instance, this);
+    // Its own seat, unless a thread that was given up still has it.
+    this.#seat =
+      books.taken[this.#instance] === 0 ? this.#instance : books.taken.indexOf(0, world.plan.shape.instances);
+    if (this.#seat === -1) throw new Error("more threads than seats");
+    books.taken[this.#seat] = 1;
+    workers.set(this.#seat, this);
   }
 
   postMessage(_message: unknown): void {
     const { world, books } = here();
-    books.command[this.#instance] = 1;
-    world.threads.mail(1 + this.#instance);
+    books.command[this.#seat] = this.#instance + 1;
+    world.threads.mail(threadOfSeat(world.plan, this.#seat));
   }
 
   ref(): void {}
@@ -72,7 +80,7 @@ export function loadNative(): object {
     threadAlive: (watch: number) => checked(watch) > 0,
     threadUnwatch: (watch: number) => {
       checked(watch);
-      books.watches[watch] = Watch.ended;
+      books.leave(watch);
     },
   };
 }

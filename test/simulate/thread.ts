@@ -10,7 +10,7 @@ import { Instance } from "./instance.ts";
 import { Loop } from "./loop.ts";
 import { Oracle } from "./oracle.ts";
 import { Owner } from "./owner.ts";
-import { makePlan } from "./plan.ts";
+import { makePlan, seatOf, threadsOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { Quiet } from "./quiet.ts";
 import { Rows } from "./rows.ts";
@@ -57,7 +57,8 @@ async function play(stage: Stage): Promise<void> {
   const loop = newLoop();
   const { instances } = plan.shape;
   if (world.me === 0) return loop.run(() => new Owner(world, loop, stage, books).play());
-  if (world.me <= instances) return new Instance(world, stage, books, world.me - 1).play();
+  const seat = seatOf(plan, world.me);
+  if (seat !== -1) return new Instance(world, stage, books, seat).play();
   const kind = plan.callers[world.me - 1 - instances];
   return new CallerThread(world, stage, books, newLoop).play(kind);
 }
@@ -70,7 +71,7 @@ function begin(seed: number): void {
     return world.release();
   }
   const plan = makePlan(seed);
-  const threads = Array.from({ length: 1 + plan.shape.instances + plan.callers.length }, (_, t) => t);
+  const threads = threadsOf(plan);
   new Stage(data.stage, plan).clear();
   books.clear();
   books.callersLeft = plan.callers.length;
