@@ -79,6 +79,6 @@ export type FromInstance =
   | { kind: "ready"; handle: number }
   /** It has begun a call, and nobody watches: see scheduler/watchdog.ts. */
   | { kind: "running" }
-  /** The loop ended, because the pipe closed or the instance was given up; everything native was given back. */
+  /** The loop ended: the pipe closed, or the instance was given up. Everything native was given back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

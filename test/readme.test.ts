@@ -60,6 +60,7 @@ const printed: Readonly<Record<string, readonly RegExp[]>> = {
   "Giving up, urgency, and a full queue": [/^answered \[ ?1, 3 ?\]\nall answered$/m],
   "Calling from Workers": [/\b1, +2, +3\b/],
   Errors: [/did you mean OnnxTensor\?[^]*a multiple of 3 elements[^]*^true$/m],
+  "Calls that hang": [/^0$/m],
   "Child processes": [/^Process\[OnnxTensor\] 1$/m],
   "What a pipe tells": [/^OnnxTensor .*\bONNX Runtime\b/m],
 };

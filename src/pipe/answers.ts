@@ -46,8 +46,9 @@ export class Answers {
   /** Word of done bits that the next look begins with. */
   #nextWord = 0;
   #abandoned = false;
-  /** Slots whose requests were told that their call hangs, and that it has not given back yet. */
+  /** Slots that a hung call has, and the requests that were told so. */
   readonly #lost = new Set<number>();
+  readonly #hung = new Set<Request>();
   #idle: (() => void)[] = [];
 
   constructor({ channel, slots, reader, counts, nowMs, onFree }: AnswersOptions) {
@@ -63,12 +64,17 @@ export class Answers {
 
   /** Rows still to come. Nobody waits for those of a call that hangs. */
   get rowsInFlight(): number {
-    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free - this.#lost.size;
+    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free - this.quarantined;
   }
 
-  /** Slots that a hung call may still write to. */
+  /**
+   * Slots of requests whose call hangs, as far as they are not to come otherwise: a request gives all of its
+   * slots back at once, with the last one.
+   */
   get quarantined(): number {
-    return this.#lost.size;
+    let slots = 0;
+    for (const { rows, left, lost } of this.#hung) slots += rows - left + lost;
+    return slots;
   }
 
   /** Resolves when no row is in flight. */
@@ -149,7 +155,7 @@ export class Answers {
     if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
     // At once, so that a done bit that is set a second time finds nothing to answer.
     this.#channel.recycle(slot, word);
-    this.#lost.delete(slot);
+    if (this.#lost.delete(slot)) request.lost--;
     request.left--;
     const outcome = outcomeOf(word);
     if (outcome !== Outcome.ok && request.error === null && !request.settled) {
@@ -167,7 +173,11 @@ export class Answers {
   #rowLost(slot: number): void {
     const request = this.#slots.owner(slot);
     if (request === undefined) throw new InvariantError(`slot ${slot} was lost, but nobody asked`);
+    // Rows may be told twice.
+    if (this.#lost.has(slot)) return;
     this.#lost.add(slot);
+    request.lost++;
+    this.#hung.add(request);
     if (request.settled) return;
     this.#cancelRows(request);
     this.#fail(request, lostCall());
@@ -209,6 +219,7 @@ export class Answers {
 
   /** The last row first, so that the first slot is used again first. */
   #free(request: Request): void {
+    this.#hung.delete(request);
     const slots = this.#slotsOf(request);
     for (let row = request.rows - 1; row >= 0; row--) {
       this.#reader.drop(slots[row]);

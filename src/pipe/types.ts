@@ -59,8 +59,9 @@ export interface PipeConfig extends TensorrtOptions {
    */
   batching_timeout?: number | string;
   /**
-   * Longest time in ms that one call of the engine may take, 0: any. One that takes longer is asked to end,
-   * and given up with its thread half a second later. With `Process[X]` its process is killed. Default 0.
+   * Longest time in ms that one call of the engine may take, 0: no limit. One that takes longer is asked to
+   * end, and given up with its thread half a second later. With `Process[X]` its process is killed. Default
+   * 0.
    */
   run_timeout?: number | string;
   /**
@@ -262,7 +263,7 @@ export interface PipeStats {
   inFlight: number;
   /** Rows of this caller's slots that are free now. */
   freeSlots: number;
-  /** Rows of this caller's slots that a hung call may still write to. They come back if it returns. */
+  /** Rows of this caller's slots that are kept for calls that hang. They come back when those return. */
   quarantinedSlots: number;
   /** Batches of all callers, their rows, and how often each size (index = rows) was sent for each reason. */
   batches: number;

@@ -18,7 +18,8 @@ export const HANG_MUTANTS: readonly Mutant[] = [
   {
     name: "the slots of a hung call are free as soon as their caller is told",
     file: "pipe/answers.ts",
-    from: "if (phaseOf(word) === Phase.lost) return this.#rowLost(slot);\n    if (phaseOf(word) !== Phase.done) return;",
+    from: `if (phaseOf(word) === Phase.lost) return this.#rowLost(slot);
+    if (phaseOf(word) !== Phase.done) return;`,
     to: "if (phaseOf(word) !== Phase.done && phaseOf(word) !== Phase.lost) return;",
   },
   {
@@ -42,8 +43,8 @@ export const HANG_MUTANTS: readonly Mutant[] = [
   {
     name: "a call is given up although it has returned",
     file: "memory/calls.ts",
-    from: "if (atomics.compareExchange(pool.words, line + InstanceWord.run, word, next) === word) return true;",
-    to: "if (atomics.exchange(pool.words, line + InstanceWord.run, next) !== next) return true;",
+    from: "(atomics.compareExchange(pool.words, line + InstanceWord.run, word, next) === word) return",
+    to: "(atomics.exchange(pool.words, line + InstanceWord.run, next) !== next) return",
   },
   {
     name: "the epoch does not grow, so that a late thread may end its successor's call",

@@ -152,7 +152,7 @@ export class Rows {
     return this.#move(channel, slot, Row.taken, Row.done);
   }
 
-  /** Taken -> Lost by the supervisor, Taken or Lost -> Done by the thread that was given up and comes back. */
+  /** Taken -> Lost by the supervisor, Taken or Lost -> Done by the thread that comes back late. */
   #lose(channel: number, slot: number, before: number, after: number, seat: number): string | null {
     const { slotSeat, givenUp, verdict, playing } = this.#books;
     const holder = slotSeat[channel * SLOTS_MAX + slot];
