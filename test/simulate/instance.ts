@@ -7,6 +7,7 @@ import { REASONS } from "../../src/scheduler/decide.ts";
 import { serve } from "../../src/scheduler/instance.ts";
 import type { RunOutcome } from "../../src/scheduler/instance.ts";
 import type { Batch } from "../../src/scheduler/queue.ts";
+import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import { Report, Row } from "./books.ts";
 import type { Books } from "./books.ts";
 import { SLOTS_MAX } from "./plan.ts";
@@ -20,6 +21,7 @@ const DEVICE_LOST = 9;
 export const INTERRUPTED = 13;
 /** Some hung calls end within the time that they are given for it, others long after. */
 const HANG_MS_MAX = 1500;
+const NEAR_MS = 3;
 /** In a row's second word. */
 export const POISON = 1;
 
@@ -122,7 +124,9 @@ export class Instance {
     }
     words[Word.hangs]--;
     const isDeaf = !random.oneIn(3);
-    const untilMs = this.#world.nowMs + random.fraction() * HANG_MS_MAX;
+    // Some end at about the moment at which they are given up.
+    const lateMs = this.#stage.plan.runTimeoutMs + INTERRUPT_MS + random.fraction() * NEAR_MS;
+    const untilMs = this.#world.nowMs + (random.oneIn(3) ? lateMs : random.fraction() * HANG_MS_MAX);
     while (this.#world.nowMs < untilMs) {
       if (!isDeaf && this.#books.asked[this.#seat] === (run | 0)) return false;
       this.#world.block(untilMs);
