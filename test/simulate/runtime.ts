@@ -1,6 +1,8 @@
 /** What the code under test imports instead of its runtime and of the C library; see build.ts. */
 
 import { EventEmitter } from "node:events";
+import { TP_ERR_HANDLE } from "../../src/native/abi.ts";
+import { NativeError } from "../../src/native/library.ts";
 import { Watch } from "./books.ts";
 import { here } from "./here.ts";
 import type { LoopTimer } from "./loop.ts";
@@ -71,7 +73,8 @@ export function loadNative(): object {
   const checked = (watch: number): number => {
     world.pause();
     const state = books.watches[watch];
-    if (state === Watch.unused || state === Watch.ended) throw new Error(`no watch ${watch}`);
+    if (state === Watch.unused || state === Watch.ended)
+      throw new NativeError(TP_ERR_HANDLE, `no watch ${watch}`);
     return state;
   };
   return {
