@@ -53,12 +53,6 @@ export const HANG_MUTANTS: readonly Mutant[] = [
     to: "return (word & ~CALLING) | 0;",
   },
   {
-    name: "the watchdog goes to sleep without a last look",
-    file: "scheduler/watchdog.ts",
-    from: "      dueMs = this.#lookAtAll();\n      if",
-    to: "      if",
-  },
-  {
     name: "an instance looks whether it is watched before it says that it runs",
     file: "memory/calls.ts",
     from: `    atomics.store(words, this.#at, this.#word);
