@@ -99,6 +99,8 @@ export type FromInstance =
   | ({ kind: "prepared" } & HeldMemory)
   /** It serves from here on. */
   | ({ kind: "ready" } & HeldMemory)
-  /** The loop ended because the pipe closed; everything native was given back. */
+  /** It has begun a call, and nobody watches: see scheduler/watchdog.ts. */
+  | { kind: "running" }
+  /** The loop ended: the pipe closed, or the thread has no instance any more. It gave everything native back. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

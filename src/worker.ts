@@ -58,6 +58,7 @@ function start(message: StartMessage): void {
         hooks === null
           ? engine.execute
           : slowRuns(hooks, message.instance, engine.execute, nowMs, () => process.exit(1)),
+      wakeWatchdog: () => report({ kind: "running" }),
     });
   } finally {
     engine.destroy();

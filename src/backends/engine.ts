@@ -13,6 +13,7 @@ import {
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
+  BATCH_RUN,
   MAX_RANK,
   ROW_BYTES,
   ROW_CHANNEL,
@@ -98,7 +99,8 @@ export class Engine {
     }
   }
 
-  readonly execute: Execute = (batch, from, rows) => {
+  readonly execute: Execute = (batch, from, rows, run) => {
+    this.#block[BATCH_RUN / 4] = run;
     for (let row = 0; row < rows; row++) {
       this.#writeRow(row, batch.channels[from + row], batch.slots[from + row]);
     }

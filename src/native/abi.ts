@@ -66,6 +66,8 @@ export const SYMBOLS = {
   tp_instance_run: { parameters: ["u32", "u32"], result: "i32" },
   // int32_t tp_instance_interrupt(uint32_t instance);
   tp_instance_interrupt: { parameters: ["u32"], result: "i32" },
+  // int32_t tp_instance_interrupt_run(uint32_t instance, uint32_t run);
+  tp_instance_interrupt_run: { parameters: ["u32", "u32"], result: "i32" },
   // int32_t tp_instance_destroy(uint32_t instance);
   tp_instance_destroy: { parameters: ["u32"], result: "i32" },
   // uint32_t tp_handle_count(void);
@@ -82,6 +84,9 @@ export const SYMBOLS = {
   tp_thread_alive: { parameters: ["u32"], result: "i32" },
   // int32_t tp_thread_unwatch(uint32_t watch);
   tp_thread_unwatch: { parameters: ["u32"], result: "i32" },
+
+  // int32_t tp_process_exit(int32_t code);
+  tp_process_exit: { parameters: ["i32"], result: "i32" },
 } as const;
 
 /** Bound before all else, alone: what a library of another version still has. */
@@ -91,7 +96,7 @@ export const VERSION_SYMBOLS: Pick<typeof SYMBOLS, "tp_abi_version"> = {
 
 /** What this side was written against: an equal major and at least this minor are needed. */
 export const TP_ABI_MAJOR = 1;
-export const TP_ABI_MINOR = 1;
+export const TP_ABI_MINOR = 2;
 
 export const TP_OK = 0;
 export const TP_ERR_ARGUMENT = -1;
@@ -111,6 +116,7 @@ export const TP_ERR_INTERNAL = -14;
 export const TP_ERR_LOST = -15;
 export const TP_ERR_DEAD = -16;
 export const TP_ERR_TYPES = -17;
+export const TP_ERR_FORKED = -18;
 
 // Element types: ONNX's numbers.
 export const TP_F32 = 1;
@@ -135,6 +141,7 @@ export const BATCH_BYTES = 2112;
 export const BATCH_FLAGS = 0;
 export const BATCH_RESULT = 4;
 export const BATCH_NATIVE_OUTPUTS = 8;
+export const BATCH_RUN = 12;
 export const BATCH_DIMS = 64;
 export const ROW_BYTES = 16;
 export const ROW_CHANNEL = 0;
@@ -158,4 +165,5 @@ export const LAYOUT: readonly (readonly [item: string, value: number])[] = [
   ["MAX_RANK", MAX_RANK],
   ["MAX_TENSORS", MAX_TENSORS],
   ["MAX_CHANNELS", MAX_CHANNELS],
+  ["BATCH_RUN", BATCH_RUN],
 ];

@@ -36,6 +36,8 @@ export interface ParsedConfig {
   model: string | Uint8Array | null;
   instanceNum: number;
   batchingTimeoutMs: number;
+  /** 0: none. With `Process[X]` the child processes keep to it. */
+  runTimeoutMs: number;
   max: Limit | null;
   min: Limit | null;
   maxQueue: number | null;
@@ -55,6 +57,7 @@ export interface ParsedConfig {
 
 const INSTANCES_MAX = 64;
 const TIMER_MS_MAX = 2 ** 31 - 1;
+export const RUN_TIMEOUT_MS_MAX = 86_400_000;
 
 /** All keys, in the order of PipeConfig; the compiler compares. */
 const known: Readonly<Record<keyof PipeConfig, true>> = {
@@ -62,6 +65,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   backend: true,
   instance_num: true,
   batching_timeout: true,
+  run_timeout: true,
   max: true,
   min: true,
   max_queue: true,
@@ -128,6 +132,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     model,
     instanceNum,
     batchingTimeoutMs: read("batching_timeout", (f, v) => readNumber(f, v, 0, TIMER_MS_MAX, "ms"), 0),
+    runTimeoutMs: read("run_timeout", (field, value) => readRunTimeout(field, value, backend), 0),
     max,
     min,
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
@@ -265,6 +270,14 @@ function pathOf(field: string, url: string | URL): string {
 
 function isUrl(field: string, value: unknown): value is URL {
   return guarded(field, () => value instanceof URL);
+}
+
+function readRunTimeout(field: string, value: unknown, backend: ResolvedBackend | null): number {
+  const timeoutMs = readInteger(field, value, 0, RUN_TIMEOUT_MS_MAX);
+  const given = backend?.process?.run_timeout;
+  if (given === undefined) return timeoutMs;
+  const hint = `Process already has run_timeout=${given}`;
+  throw refuse(field, value, "the key or the argument of Process, not both", { hint });
 }
 
 function readQueue(field: string, value: unknown, max: Limit | null): number {

@@ -29,7 +29,11 @@ export function loadMessage(config: ParsedConfig, library: string): LoadMessage 
     if (name === "TensorrtTensor") options.push(...tensorrtPaths(config.tensorrt.library));
     const conversion = engine ? null : graphConversion(config, name);
     if (backend === null || backend.process === null) return { backend: name, options, conversion };
-    return { backend: `Process[${name}]`, options: processOptions(backend.process, options), conversion };
+    return {
+      backend: `Process[${name}]`,
+      options: processOptions(backend.process, options, config.runTimeoutMs),
+      conversion,
+    };
   });
   return {
     kind: "load",

@@ -15,8 +15,11 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
+import { INTERRUPT_MS, Watchdog } from "../scheduler/watchdog.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
+import { guardExit, unguardExit } from "./exit.ts";
+import type { Guarded } from "./exit.ts";
 import { asLoadError } from "./load-error.ts";
 import { Reloader } from "./reload.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
@@ -51,6 +54,8 @@ export class Owner {
   readonly #models = new Set<number>();
   readonly #reloader: Reloader;
   #caller: Caller | null = null;
+  #watchdog: Watchdog | null = null;
+  #guarded: Guarded | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
   #leaving = false;
@@ -71,6 +76,7 @@ export class Owner {
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
       onReport: (thread, report) => {
         if (report.kind === "ready" || report.kind === "prepared") this.#held.set(thread, report);
+        else if (report.kind === "running") this.#watchdog?.look();
       },
       onEnd: (thread, gaveBack) => this.#onEnd(thread, gaveBack),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
@@ -123,12 +129,22 @@ export class Owner {
     return loaded;
   }
 
-  /** Opens the gate: callers may call. */
-  open(caller: Caller): void {
+  /** Opens the gate: callers may call. `nowMs` is the common clock. */
+  open(caller: Caller, nowMs: () => number): void {
     const { pool, channels } = this.loaded;
     this.#caller = caller;
     this.#supervisor.watch(pool, channels);
+    // Child processes keep to the bound themselves.
+    const runTimeoutMs = this.#config.backend?.process ? 0 : this.#config.runTimeoutMs;
+    const interrupt = (instance: number, run: number): void => this.#interrupt(instance, run);
+    this.#watchdog = new Watchdog(pool, runTimeoutMs, nowMs, {
+      interrupt,
+      onLost: (instance, ranMs) => this.#lose(instance, ranMs),
+    });
+    this.#guarded = { pool, interrupt, exitProcess: (code) => this.#native.exitProcess(code) };
+    guardExit(this.#guarded);
     pool.setGate(Gate.open);
+    this.#watchdog.look();
   }
 
   /** See Pipe. */
@@ -182,6 +198,23 @@ export class Owner {
     this.#letGo();
   }
 
+  #interrupt(instance: number, run: number): void {
+    const held = this.#held.get(this.#supervisor.serving(instance));
+    if (held === undefined) return;
+    try {
+      this.#native.interruptRun(held.handle, run);
+    } catch (error) {
+      // Its thread has just ended.
+      if (!(error instanceof NativeError)) throw error;
+    }
+  }
+
+  /** A call hangs. What it may still write to stays as it is: see Supervisor.lose. */
+  #lose(instance: number, ranMs: number): void {
+    const ran = `a call runs for ${Math.round(ranMs)} ms`;
+    this.#supervisor.lose(instance, `${ran}, and was asked to end ${INTERRUPT_MS} ms ago`);
+  }
+
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
   #onEnd(thread: number, gaveBack: boolean): void {
     const held = this.#held.get(thread);
@@ -198,6 +231,8 @@ export class Owner {
 
   /** Gives the native handles back, once. */
   #letGo(): void {
+    this.#watchdog?.stop();
+    if (this.#guarded !== null) unguardExit(this.#guarded);
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
     for (const model of this.#models) this.#native.closeModel(model);

@@ -57,6 +57,7 @@ describe("describe()", () => {
       max: 4,
       min: 1,
       batchingTimeoutMs: 2.5,
+      runTimeoutMs: 0,
       maxQueue: 100,
       maxCallers: 5,
       intraOpThreads: 1,
