@@ -147,7 +147,7 @@ export class Supervisor<From extends Report> {
     if (!this.#closing) heir.worker.unref();
     if (heir.living) return;
     this.#threads.delete(instance);
-    this.#bury(pool, heir);
+    this.#onDeath(pool, instance, heir.reason, false);
   }
 
   /** An instance's thread is gone while another one waits for its line. False if none does. */
@@ -224,10 +224,7 @@ export class Supervisor<From extends Report> {
     this.#threads.delete(instance);
     thread.letGo();
     thread.worker.unref();
-    pool.setState(instance, State.dead);
-    let rowsLost = 0;
-    for (const channel of this.#channels) rowsLost += channel.loseTaken(instance);
-    this.#onDeath(pool, instance, reason, rowsLost);
+    this.#onDeath(pool, instance, reason, true);
   }
 
   #onExit(thread: Thread<From>): void {
@@ -238,20 +235,15 @@ export class Supervisor<From extends Report> {
     const isServing = this.#threads.get(thread.instance) === thread;
     if (isServing) this.#threads.delete(thread.instance);
     this.#events.onEnd(thread.number, thread.closed);
-    if (isServing && !thread.closed && this.#pool !== null) this.#bury(this.#pool, thread);
+    if (isServing && !thread.closed && this.#pool !== null)
+      this.#onDeath(this.#pool, thread.instance, thread.reason, false);
   }
 
-  /** What a thread that has ended leaves behind. */
-  #bury(pool: Pool, { instance, reason }: Thread<From>): void {
+  #onDeath(pool: Pool, instance: number, reason: string, isLost: boolean): void {
     pool.setState(instance, State.dead);
-    beginEpoch(pool, instance);
-    pool.freeLeadOf(instance);
     let rowsLost = 0;
-    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
-    this.#onDeath(pool, instance, reason, rowsLost);
-  }
-
-  #onDeath(pool: Pool, instance: number, reason: string, rowsLost: number): void {
+    if (isLost) for (const channel of this.#channels) rowsLost += channel.loseTaken(instance);
+    else rowsLost = this.#bury(pool, instance);
     pool.wakeAll();
     const backoffMs = this.#deaths.add(performance.now());
     if (this.#closing) return this.#afterLastDeath(pool, reason);
@@ -269,6 +261,15 @@ export class Supervisor<From extends Report> {
     const isAwaited = pool.isAsked(instance);
     this.#events.onDeath(instance, reason, rowsLost, isAwaited ? 0 : backoffMs);
     if (!this.#giveForDead(pool, instance)) this.#respawnLater(instance, backoffMs);
+  }
+
+  /** What a thread that has ended leaves behind; returns how many rows it took with it. */
+  #bury(pool: Pool, instance: number): number {
+    beginEpoch(pool, instance);
+    pool.freeLeadOf(instance);
+    let rowsLost = 0;
+    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
+    return rowsLost;
   }
 
   /** While closing nobody is replaced; if nobody is left to drain what waits, it will never run. */

@@ -263,8 +263,8 @@ const supervise: readonly Mutant[] = [
   {
     name: "nobody is woken after a death",
     file: "scheduler/supervise.ts",
-    from: "    pool.wakeAll();\n    const backoffMs",
-    to: "    const backoffMs",
+    from: "else rowsLost = this.#bury(pool, instance);\n    pool.wakeAll();",
+    to: "else rowsLost = this.#bury(pool, instance);",
   },
   {
     name: "a dead instance still counts as running",

@@ -74,8 +74,7 @@ export class Worker extends EventEmitter {
     this.#isStarted = true;
     const { ticket, model } = message as Start;
     const { world, books } = here();
-    // A thread that died while it had the line has it no more when it begins anew.
-    if (books.tenant[this.#instance] === this.#thread) books.tenant[this.#instance] = 0;
+    books.leaveLines(this.#thread);
     if (ticket === 0) books.tenant[this.#instance] = this.#thread;
     else books.heir[this.#instance] = this.#thread;
     books.ticket[this.#thread] = ticket;

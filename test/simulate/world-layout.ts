@@ -45,7 +45,7 @@ export const Word = {
   hangs: 17,
   /** Float64: now, and when each thread waits no longer. */
   clock: 18,
-  threads: 48,
+  threads: 64,
 } as const;
 
 export const WORLD_WORDS: number = Word.threads + THREADS * Thread.words;
