@@ -108,7 +108,9 @@ export class Quiet {
     let shapes = 0;
     let due = "";
     for (let shape = 0; shape < plan.shapes; shape++) {
-      const [waiting, oldestMs] = this.#rows.waiting(shape, this.#isCounted);
+      const [waiting, enteredMs] = this.#rows.waiting(shape, this.#isCounted);
+      // Rows that came to several channels while nobody led are in the order of these: a younger one is first.
+      const oldestMs = Math.max(enteredMs, this.#books.ledMs);
       rows += waiting;
       if (this.#rows.waiting(shape)[0] > 0) shapes++;
       if (waiting >= plan.shape.maxRows) due = `a full batch of shape ${shape} waits`;
