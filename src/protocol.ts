@@ -101,6 +101,6 @@ export type FromInstance =
   | ({ kind: "ready" } & HeldMemory)
   /** It has begun a call, and nobody watches: see scheduler/watchdog.ts. */
   | { kind: "running" }
-  /** The loop ended: the pipe closed, or the thread has no instance any more. It gave everything native back. */
+  /** The loop ended, and all that is native was given back: the pipe closed, or the instance is another's. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

@@ -192,7 +192,7 @@ export class Books {
     this.#counts[10] = model;
   }
 
-  /** A thread that died while it had a line, or was to have one, has nothing to do with it when it begins anew. */
+  /** A thread that died while it had a line, or was to have one, is free of it when it begins anew. */
   leaveLines(thread: number): void {
     for (const [i, tenant] of this.tenant.entries()) if (tenant === thread) this.tenant[i] = 0;
     for (const [i, heir] of this.heir.entries()) if (heir === thread) this.heir[i] = 0;

@@ -109,7 +109,7 @@ export class Quiet {
     let due = "";
     for (let shape = 0; shape < plan.shapes; shape++) {
       const [waiting, enteredMs] = this.#rows.waiting(shape, this.#isCounted);
-      // Rows that came to several channels while nobody led are in the order of these: a younger one is first.
+      // Rows that came while nobody led are in the order of their channels: a younger one may be first.
       const oldestMs = Math.max(enteredMs, this.#books.ledMs);
       rows += waiting;
       if (this.#rows.waiting(shape)[0] > 0) shapes++;
