@@ -38,11 +38,12 @@ typedef struct tp_model_info {
   tp_tensor_spec tensors[TP_MAX_TENSORS]; /* inputs first, then outputs */
 } tp_model_info;
 
-/* An output in memory of the backend's own. */
+/* An output in memory of the backend's own: on the host, or in a block of device memory. */
 typedef struct tp_native_output {
   uint8_t *data;
-  void *owner;  /* what release_output is given */
-  int32_t rank; /* of the full shape, 0..TP_MAX_RANK */
+  void *owner;                    /* what release_output is given; NULL: nothing to release */
+  struct tp_device_block *device; /* one reference; NULL: it is on the host. It holds `run_rows` items */
+  int32_t rank;                   /* of the full shape, 0..TP_MAX_RANK */
   int64_t dims[TP_MAX_RANK];
 } tp_native_output;
 
@@ -70,7 +71,9 @@ typedef struct tp_run {
   int32_t rank[TP_MAX_TENSORS];        /* likewise */
   int64_t dims[TP_MAX_TENSORS][TP_MAX_RANK];
   tp_native_output native[TP_MAX_TENSORS]; /* out: for each output without `data` */
-  int32_t *row_status;                     /* out: `rows` statuses, when the run returns TP_ERR_ROWS */
+  /* Inputs: where each of the `rows` rows is on a device, NULL if none is. The others are in `data`. */
+  const struct tp_device_row *device_rows[TP_MAX_TENSORS];
+  int32_t *row_status; /* out: `rows` statuses, when the run returns TP_ERR_ROWS */
 } tp_run;
 
 typedef struct tp_backend {
@@ -109,6 +112,9 @@ typedef struct tp_backend {
   int32_t (*run)(void *instance, tp_run *run);
   /* Frees an instance that does not run. Instance thread. */
   void (*destroy)(void *instance);
+  /* The CUDA device that the instance runs on, whose inputs may be device memory, and whether outputs stay
+     there, too (`device_outputs`). NULL: it takes and gives host memory alone. Any thread. */
+  struct tp_cuda_device *(*device)(const void *instance, bool *device_outputs);
   /* Frees an output that `run` gave, by its owner; also after the instance is gone. Any thread. */
   void (*release_output)(void *owner);
 

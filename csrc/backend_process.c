@@ -39,6 +39,12 @@ static int32_t find_inner(const tp_options *options, const tp_backend **inner) {
   const char *name = tp_options_get(options, "inner");
   if (name == NULL) return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: option \"inner\" is missing");
   *inner = tp_backend_find(name);
+  const char *output = tp_options_get(options, "output");
+  if (output != NULL && strcmp(output, "device") == 0) {
+    return tp_fail(TP_ERR_ARGUMENT,
+                   "cannot use option \"output\": expected host, because device memory of a child process is "
+                   "not ours, got \"device\"");
+  }
   if (*inner != NULL && *inner != &tp_backend_process) return check_keys(options, *inner);
   return tp_fail(TP_ERR_ARGUMENT,
                  "cannot use option \"inner\": expected a backend of this build but Process, got \"%.80s\"",

@@ -18,8 +18,9 @@ typedef struct trt_model {
   tp_trt_engine engine;
 } trt_model;
 
-static const tp_option_key keys[] = {{"backend", false}, {"path", false}, {"model::cache", false},
-                                     {"host", false},    TP_TRT_KEYS,     {NULL, false}};
+static const tp_option_key keys[] = {{"backend", false}, {"path", false},  {"model::cache", false},
+                                     {"host", false},    {"build", false}, TP_TRT_KEYS,
+                                     {NULL, false}};
 
 /* CUDA and TensorRT; if either is missing, the error tells of both. */
 static int32_t find_libraries(const tp_options *options, const tp_cuda **cuda, const tp_trt **trt) {
@@ -63,6 +64,11 @@ static int32_t open_tensorrt(const tp_options *options, const void *model, uint6
   if (status == TP_OK) status = tp_cuda_device_open(cuda, m->settings.device_id, &m->engine.device);
   if (status == TP_OK) status = load(options, model, (size_t)model_bytes, m, info);
   if (status == TP_OK) status = tp_trt_engine_describe(&m->engine, info);
+  if (status == TP_OK && m->settings.device_outputs && info->outputs > 32) {
+    status =
+        tp_fail(TP_ERR_UNSUPPORTED, "cannot keep outputs on the device: the model has %u, and only 32 can be",
+                info->outputs);
+  }
   if (status == TP_OK) *state = m;
   else close_tensorrt(m);
   return status;
@@ -92,6 +98,7 @@ const tp_backend tp_backend_tensorrt = {
     .piece_bytes = 16384,
     .run = tp_trt_run,
     .destroy = tp_trt_destroy,
+    .device = tp_trt_device,
     .release_output = tp_free,
     .interrupt = interrupt,
     .resume = interrupt,

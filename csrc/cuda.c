@@ -8,14 +8,14 @@
 #include "loader.h"
 #include "memory.h"
 
-#define MAX_DEVICES 64
 #define MAX_NAMED_DEVICES 8
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Under `lock` until opened; constant afterwards, but for tp_cuda_device.lost. */
 static tp_cuda process_cuda;
 static bool opened;
-static tp_cuda_device *devices[MAX_DEVICES];
+/* Filled under `lock`, read without it: opening one takes long. */
+static _Atomic(tp_cuda_device *) devices[TP_CUDA_DEVICES_MAX];
 
 /* Errors after which nothing of the context works any more. */
 static bool is_sticky(int error) {
@@ -147,7 +147,7 @@ static int32_t fill_device(const tp_cuda *cuda, int ordinal, tp_cuda_device *d) 
 }
 
 int32_t tp_cuda_device_open(const tp_cuda *cuda, uint32_t ordinal, tp_cuda_device **device) {
-  if (ordinal >= (uint32_t)cuda->devices || ordinal >= MAX_DEVICES) {
+  if (ordinal >= (uint32_t)cuda->devices || ordinal >= TP_CUDA_DEVICES_MAX) {
     return tp_fail(TP_ERR_ARGUMENT,
                    "cannot use option \"device_id\": expected a number below %d, the machine's CUDA devices, "
                    "got %u",
@@ -164,6 +164,10 @@ int32_t tp_cuda_device_open(const tp_cuda *cuda, uint32_t ordinal, tp_cuda_devic
   *device = devices[ordinal];
   pthread_mutex_unlock(&lock);
   return status == TP_OK ? tp_cuda_enter(*device) : status;
+}
+
+tp_cuda_device *tp_cuda_device_at(uint32_t ordinal) {
+  return ordinal < TP_CUDA_DEVICES_MAX ? devices[ordinal] : NULL;
 }
 
 int32_t tp_cuda_enter(tp_cuda_device *device) {

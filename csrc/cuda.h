@@ -41,6 +41,12 @@ typedef struct tp_cuda_device {
  */
 int32_t tp_cuda_open(const tp_options *options, tp_text *missing, tp_text *found, const tp_cuda **cuda);
 
+/* Devices of one machine that can be used: their numbers are below this. */
+#define TP_CUDA_DEVICES_MAX 64
+
+/* The device of that number if it was opened, else NULL. Never blocks. */
+tp_cuda_device *tp_cuda_device_at(uint32_t ordinal);
+
 /* The device of that number, with its context. Errors: ARGUMENT, UNSUPPORTED, MEMORY, DEVICE. */
 int32_t tp_cuda_device_open(const tp_cuda *cuda, uint32_t ordinal, tp_cuda_device **device);
 

@@ -35,6 +35,11 @@ typedef struct CUuuid {
 #define CU_ATTRIBUTE_MINOR 76
 #define CU_ATTRIBUTE_POOLS 115
 #define CU_POOL_RELEASE_THRESHOLD 4
+#define CU_POINTER_MEMORY_TYPE 2
+#define CU_POINTER_ORDINAL 9
+#define CU_POINTER_RANGE_START 11
+#define CU_POINTER_RANGE_SIZE 12
+#define CU_MEMORY_ON_DEVICE 2u
 /* A capture that only this thread's calls can break. */
 #define CU_CAPTURE_THREAD_LOCAL 1
 #define CU_ERROR_MEMORY 2
@@ -51,6 +56,8 @@ typedef struct CUuuid {
   X(device_attribute, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device))             \
   X(context_retain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))                 \
   X(context_set, cuCtxSetCurrent, (CUcontext context))                                                \
+  X(context_push, cuCtxPushCurrent_v2, (CUcontext context))                                           \
+  X(context_pop, cuCtxPopCurrent_v2, (CUcontext * context))                                           \
   X(error_name, cuGetErrorName, (int error, const char **name))                                       \
   X(error_text, cuGetErrorString, (int error, const char **text))                                     \
   X(stream_create, cuStreamCreateWithPriority, (CUstream * stream, unsigned flags, int priority))     \
@@ -72,6 +79,10 @@ typedef struct CUuuid {
   X(memory_fill, cuMemsetD8Async, (CUdeviceptr to, unsigned char byte, size_t bytes, CUstream))       \
   X(to_device, cuMemcpyHtoDAsync_v2, (CUdeviceptr to, const void *from, size_t bytes, CUstream))      \
   X(to_host, cuMemcpyDtoHAsync_v2, (void *to, CUdeviceptr from, size_t bytes, CUstream))              \
+  X(on_device, cuMemcpyDtoDAsync_v2, (CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream))      \
+  X(to_peer, cuMemcpyPeerAsync,                                                                       \
+    (CUdeviceptr to, CUcontext there, CUdeviceptr from, CUcontext here, size_t bytes, CUstream))      \
+  X(pointer_get, cuPointerGetAttribute, (void *value, int attribute, CUdeviceptr pointer))            \
   X(capture_begin, cuStreamBeginCapture_v2, (CUstream stream, int mode))                              \
   X(capture_end, cuStreamEndCapture, (CUstream stream, CUgraph * graph))                              \
   X(graph_prepare, cuGraphInstantiateWithFlags, (CUgraphExec * ready, CUgraph graph, uint64_t flags)) \

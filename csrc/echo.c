@@ -96,12 +96,13 @@ void tp_echo_rows(const tp_model_info *info, const tp_run *run, uint32_t first, 
   const uint8_t *from = run->data[0] + first * in;
   to += first * out;
   if (in == out) {
-    if (in > 0) memcpy(to, from, rows * in);
+    /* Lanes of a layout may overlap: nonsense, but the caller's own. */
+    if (in > 0) memmove(to, from, rows * in);
     return;
   }
   uint64_t shared = in < out ? in : out;
   for (uint32_t row = 0; row < rows; row++) {
-    if (shared > 0) memcpy(to + row * out, from + row * in, shared);
+    if (shared > 0) memmove(to + row * out, from + row * in, shared);
     if (out > shared) memset(to + row * out + shared, 0, out - shared);
   }
 }

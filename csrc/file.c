@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -88,15 +89,20 @@ int32_t tp_file_write(const char *path, const tp_bytes *parts, size_t count) {
   return written ? TP_OK : cannot_write(path, error);
 }
 
-int32_t tp_file_lock(const char *path, int *lock) {
+int32_t tp_file_lock(const char *path, int32_t wait_ms, int *lock) {
   *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (*lock < 0) return cannot_write(path, errno);
   /* The system takes the lock back from a process that dies. */
-  while (flock(*lock, LOCK_EX) != 0) {
-    if (errno == EINTR) continue;
+  double end_ms = tp_clock_ms() + wait_ms;
+  while (flock(*lock, wait_ms < 0 ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
     int error = errno;
+    if (error == EINTR) continue;
+    if (error == EWOULDBLOCK && tp_clock_ms() < end_ms) {
+      nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+      continue;
+    }
     close(*lock);
-    return cannot_write(path, error);
+    return error == EWOULDBLOCK ? TP_ERR_BUSY : cannot_write(path, error);
   }
   return TP_OK;
 }

@@ -20,9 +20,9 @@ int32_t tp_file_read(const char *path, tp_bytes *bytes);
  */
 int32_t tp_file_write(const char *path, const tp_bytes *parts, size_t count);
 
-/* Waits until no other thread or process holds the lock file `path`, which is made if it is not there.
- * Errors: OPEN. */
-int32_t tp_file_lock(const char *path, int *lock);
+/* Waits until no other thread or process holds the lock file `path`, which is made if it is not there; with
+ * `wait_ms` of 0 or more, about that long. Errors: OPEN, BUSY (without a text: it is still held). */
+int32_t tp_file_lock(const char *path, int32_t wait_ms, int *lock);
 void tp_file_unlock(int lock);
 
 #endif

@@ -40,7 +40,8 @@ static struct {
 } free_list = {PTHREAD_MUTEX_INITIALIZER, 0, 0, 0, 0};
 
 static const char *kind_name(uint32_t kind) {
-  static const char *const names[] = {"nothing", "a model", "an instance", "a result", "a thread watch"};
+  static const char *const names[] = {"nothing",        "a model", "an instance",    "a result",
+                                      "a thread watch", "a build", "a device tensor"};
   return kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 

@@ -12,7 +12,14 @@
 
 #include <stdint.h>
 
-typedef enum tp_kind { TP_KIND_MODEL = 1, TP_KIND_INSTANCE, TP_KIND_RESULT, TP_KIND_WATCH } tp_kind;
+typedef enum tp_kind {
+  TP_KIND_MODEL = 1,
+  TP_KIND_INSTANCE,
+  TP_KIND_RESULT,
+  TP_KIND_WATCH,
+  TP_KIND_BUILD,
+  TP_KIND_DEVICE
+} tp_kind;
 
 /* Frees an object, or drops the handle's reference to it. Runs on the thread that leaves last. */
 typedef void (*tp_finalize)(void *object);

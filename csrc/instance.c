@@ -5,6 +5,7 @@
 
 #include "handles.h"
 #include "memory.h"
+#include "outputs.h"
 #include "pins.h"
 #include "status.h"
 
@@ -52,6 +53,7 @@ static void free_instance(tp_instance *x) {
   tp_pins_drop_all(x);
   if (x->state != NULL) backend->destroy(x->state);
   for (uint32_t k = 0; backend->stage == NULL && k < TP_MAX_TENSORS; k++) tp_free(x->staging[k]);
+  tp_device_rows_destroy(x);
   tp_free(x->pieces);
   tp_free(x->places);
   tp_free(x->row_status);
@@ -105,6 +107,7 @@ static int32_t prepare(tp_instance *x) {
   if (x->places == NULL || x->row_status == NULL) return TP_ERR_MEMORY;
   x->run.row_status = x->row_status;
   int32_t status = x->model->backend->instance_create(x->model->state, info, x->capacity, &x->state);
+  if (status == TP_OK) status = tp_device_rows_create(x);
   if (status == TP_OK) status = prepare_pieces(x);
   for (uint32_t k = 0; status == TP_OK && k < info->inputs + info->outputs; k++) {
     const tp_tensor_spec *spec = &info->tensors[k];
@@ -181,6 +184,7 @@ static int32_t bind_layout(tp_instance *x, const uint64_t *offsets, const uint64
   tp_pins_drop_all(x);
   memset(x->channels, 0, sizeof x->channels);
   x->has_layout = true;
+  x->device.bound = false;
   return TP_OK;
 }
 
@@ -216,6 +220,14 @@ static int32_t bind_channel(tp_instance *x, uint32_t channel, uint8_t *payload, 
   if (slots < 1)
     return tp_fail(TP_ERR_ARGUMENT, "cannot bind channel %u: expected 1 slot or more, got 0", channel);
   const tp_model_info *info = &x->model->info;
+  if (x->device.bound && !fits(&x->device.lane, slots, bytes)) {
+    return tp_fail(
+        TP_ERR_ARGUMENT,
+        "cannot bind channel %u: %u slots of device rows (offset %llu, stride %llu) do not fit into "
+        "%llu bytes",
+        channel, slots, (unsigned long long)x->device.lane.offset, (unsigned long long)x->device.lane.stride,
+        (unsigned long long)bytes);
+  }
   for (uint32_t k = 0; k < info->inputs + info->outputs; k++) {
     if (fits(&x->lanes[k], slots, bytes)) continue;
     return tp_fail(TP_ERR_ARGUMENT,
@@ -244,6 +256,7 @@ int32_t tp_instance_bind_batch(uint32_t instance, void *block, uint64_t block_by
   tp_instance *x = NULL;
   int32_t status = tp_instance_enter(instance, &x);
   if (status != TP_OK) return status;
+  tp_outputs_reclaim(x);
   uint64_t needed = sizeof(tp_batch) + (uint64_t)x->max_rows * sizeof(tp_row);
   if (block == NULL || (uintptr_t)block % 8 != 0) {
     status = tp_fail(TP_ERR_ARGUMENT, "cannot bind the batch block: it is %s",
@@ -263,6 +276,7 @@ int32_t tp_instance_destroy(uint32_t instance) {
   tp_instance *x = NULL;
   int32_t status = tp_instance_enter(instance, &x);
   if (status != TP_OK) return status;
+  tp_outputs_reclaim(x);
   /* Now, and not with the last who still has the handle: callers' memory may be gone once this returns. */
   tp_pins_drop_all(x);
   /* `busy` stays taken: who still has the handle pinned is answered with BUSY until the last of them leaves.

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "device_rows.h"
 #include "model.h"
 #include "payload.h"
 
@@ -23,14 +24,16 @@ typedef struct tp_instance {
   tp_channel channels[TP_MAX_CHANNELS];
   uint8_t *block; /* tp_batch and its rows; NULL: not bound */
 
-  tp_place *places;    /* max_rows: where the rows of this batch live */
-  bool any_pinned;     /* of their slots */
-  bool in_a_row;       /* they are consecutive slots of one channel */
-  int32_t *row_status; /* max_rows */
+  tp_place *places;      /* max_rows: where the rows of this batch live */
+  bool any_pinned;       /* of their slots */
+  bool in_a_row;         /* they are consecutive slots of one channel */
+  int32_t *row_status;   /* max_rows */
+  tp_device_rows device; /* rows whose inputs are on a device */
   uint8_t *staging[TP_MAX_TENSORS];
   uint64_t staging_bytes[TP_MAX_TENSORS];
   tp_piece *pieces; /* max_rows for each tensor, which run.piece points to; NULL: nothing is ever pinned */
   tp_run run;
+  uint32_t given; /* the result that the last run gave, for `run.rows` rows; 0: none */
 } tp_instance;
 
 static inline tp_batch *tp_instance_block(const tp_instance *instance) {

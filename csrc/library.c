@@ -35,6 +35,8 @@ uint32_t tp_layout(uint32_t item) {
     case TP_LAYOUT_MAX_RANK: return TP_MAX_RANK;
     case TP_LAYOUT_MAX_TENSORS: return TP_MAX_TENSORS;
     case TP_LAYOUT_MAX_CHANNELS: return TP_MAX_CHANNELS;
+    case TP_LAYOUT_ROW_RESULT: return offsetof(tp_row, result);
+    case TP_LAYOUT_DEVICE_REF_BYTES: return sizeof(tp_device_ref);
     case TP_LAYOUT_BATCH_RUN: return offsetof(tp_batch, run);
     default: return UINT32_MAX;
   }

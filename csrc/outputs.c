@@ -36,7 +36,9 @@ static void release_outputs(tp_instance *x, uint32_t kept) {
   for (uint32_t output = 0; output < info->outputs; output++) {
     uint32_t k = info->inputs + output;
     bool keep = output < 32 && (kept >> output & 1) != 0;
-    if (x->run.data[k] == NULL && !keep) x->model->backend->release_output(x->run.native[k].owner);
+    if (x->run.data[k] != NULL || keep) continue;
+    if (x->run.native[k].device != NULL) tp_device_block_release(x->run.native[k].device);
+    else x->model->backend->release_output(x->run.native[k].owner);
   }
 }
 
@@ -64,7 +66,7 @@ static int32_t scatter_outputs(tp_instance *x, uint32_t *native) {
     if (from == NULL) {
       int32_t status = split_output(x, k);
       if (status != TP_OK) return status;
-      if (run->item_bytes[k] > x->lanes[k].stride) {
+      if (run->native[k].device != NULL || run->item_bytes[k] > x->lanes[k].stride) {
         status = keep_output(x, output, native);
         if (status != TP_OK) return status;
         continue;
@@ -80,6 +82,16 @@ static int32_t scatter_outputs(tp_instance *x, uint32_t *native) {
   return TP_OK;
 }
 
+void tp_outputs_reclaim(tp_instance *x) {
+  tp_row *records = x->given != 0 ? tp_instance_rows(x) : NULL;
+  for (uint32_t row = 0; x->given != 0 && row < x->run.rows; row++) {
+    if (records[row].result != x->given) continue;
+    records[row].result = 0;
+    (void)tp_result_release(x->given);
+  }
+  x->given = 0;
+}
+
 int32_t tp_outputs_finish(tp_instance *x, int32_t status) {
   tp_batch *batch = tp_instance_block(x);
   tp_row *records = tp_instance_rows(x);
@@ -92,6 +104,8 @@ int32_t tp_outputs_finish(tp_instance *x, int32_t status) {
   if (split == TP_OK && status == TP_OK && native != 0)
     split = tp_result_open(x->model, &x->run, native, &result);
   release_outputs(x, result != 0 ? native : 0);
+  for (uint32_t row = 0; row < x->run.rows; row++) records[row].result = result;
+  x->given = (batch->flags & TP_BATCH_CLAIM) != 0 ? result : 0;
   if (result != 0) {
     batch->result = result;
     batch->native_outputs = native;

@@ -7,4 +7,7 @@
 /* After the engine's run, which returned `status` (TP_OK or TP_ERR_ROWS): the status of the whole. */
 int32_t tp_outputs_finish(tp_instance *instance, int32_t status);
 
+/* Releases what the last run gave and nobody took over: see TP_BATCH_CLAIM. */
+void tp_outputs_reclaim(tp_instance *instance);
+
 #endif

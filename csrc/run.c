@@ -103,20 +103,24 @@ static int32_t place_input(tp_instance *x, uint32_t k) {
     int32_t status = read_dims(x, k);
     if (status != TP_OK) return status;
   }
-  run->data[k] = in_place(x, k);
+  int32_t status = tp_device_rows_pin(x, k);
+  if (status != TP_OK) return status;
+  run->data[k] = run->device_rows[k] == NULL ? in_place(x, k) : NULL;
   run->pieces[k] = 0;
   if (run->data[k] != NULL) return TP_OK;
   uint64_t item_bytes = run->item_bytes[k], all;
   if (!tp_multiply(item_bytes, run->run_rows, &all)) all = UINT64_MAX;
-  int32_t status = tp_instance_stage(x, k, all);
+  status = tp_instance_stage(x, k, all);
   if (status != TP_OK) return status;
   run->data[k] = x->staging[k];
-  tp_pins_place(x, k);
+  /* Where some rows are on the device, the others go through staging memory, pinned or not. */
+  if (run->device_rows[k] == NULL) tp_pins_place(x, k);
   if (run->pieces[k] > 0) {
     tp_pins_gather(x, k);
     return TP_OK;
   }
-  tp_gather(x->places, run->rows, &x->lanes[k], item_bytes, run->data[k]);
+  if (run->device_rows[k] != NULL) tp_device_rows_gather(x, k, run->data[k]);
+  else tp_gather(x->places, run->rows, &x->lanes[k], item_bytes, run->data[k]);
   if (all > item_bytes * run->rows)
     memset(run->data[k] + item_bytes * run->rows, 0, all - item_bytes * run->rows);
   return TP_OK;
@@ -127,7 +131,7 @@ static void place_output(tp_instance *x, uint32_t k) {
   const tp_tensor_spec *spec = &x->model->info.tensors[k];
   x->run.data[k] = NULL;
   x->run.pieces[k] = 0;
-  if (!spec->fixed || spec->item_bytes > x->lanes[k].stride) return;
+  if (!spec->fixed || spec->item_bytes > x->lanes[k].stride || x->device.outputs) return;
   x->run.data[k] = in_place(x, k);
   if (x->run.data[k] != NULL) return;
   x->run.data[k] = x->staging[k];
@@ -174,6 +178,7 @@ int32_t tp_instance_interrupt_run(uint32_t instance, uint32_t run) { return inte
 
 static int32_t run(tp_instance *x, uint32_t rows) {
   uint32_t number = 0;
+  tp_outputs_reclaim(x);
   if (x->block != NULL) {
     number = tp_instance_block(x)->run;
     tp_instance_block(x)->result = 0;
@@ -182,9 +187,10 @@ static int32_t run(tp_instance *x, uint32_t rows) {
   int32_t status = read_rows(x, rows);
   const tp_model_info *info = &x->model->info;
   for (uint32_t k = 0; status == TP_OK && k < info->inputs; k++) status = place_input(x, k);
-  if (status != TP_OK) return status;
-  for (uint32_t k = info->inputs; k < info->inputs + info->outputs; k++) place_output(x, k);
-  status = run_engine(x, number);
+  for (uint32_t k = info->inputs; status == TP_OK && k < info->inputs + info->outputs; k++)
+    place_output(x, k);
+  if (status == TP_OK) status = run_engine(x, number);
+  tp_device_rows_unpin(x);
   return status == TP_OK || status == TP_ERR_ROWS ? tp_outputs_finish(x, status) : status;
 }
 

@@ -53,6 +53,8 @@ typedef struct tp_trt_interface {
 #define TRT_STRATEGY_STATIC 0
 #define TRT_STRATEGY_USER_MANAGED 2
 #define TRT_POOL_WORKSPACE 0
+#define TRT_COMPATIBLE_AMPERE_PLUS 1
+#define TRT_COMPATIBLE_SAME_CAPABILITY 2 /* since 10.9 */
 #define TRT_INFORMATION_JSON 1
 #define TRT_FLAG_TF32 6
 /* In 10 only; 11 and RTX take precision from the model's own types. */
@@ -73,6 +75,7 @@ typedef struct tp_trt_interface {
   X(CONFIG, "N8nvinfer14apiv14VBuilderConfigE")        \
   X(NETWORK, "N8nvinfer14apiv18VNetworkDefinitionE")   \
   X(TENSOR, "N8nvinfer14apiv7VTensorE")                \
+  X(TIMING, "N8nvinfer14apiv12VTimingCacheE")          \
   X(PROFILE, "N8nvinfer14apiv20VOptimizationProfileE") \
   X(PLAN, "N8nvinfer14apiv11VHostMemoryE")             \
   X(INSPECTOR, "N8nvinfer14apiv16VEngineInspectorE")   \
@@ -120,6 +123,10 @@ typedef struct tp_trt_interface {
   X(config_set_limit, void, (void *self, int32_t pool, size_t bytes), 43, 0, 32, 0, 32)                     \
   X(config_limit, size_t, (void *self, int32_t pool), 44, 0, 33, 0, 33)                                     \
   X(config_set_level, void, (void *self, int32_t level), 47, 0, 36, 0, 36)                                  \
+  X(config_create_timing, void *, (void *self, const void *data, size_t bytes), 40, 0, 29, 0, 29)           \
+  X(config_set_timing, bool, (void *self, const void *timing, bool ignore_mismatch), 41, 0, 30, 0, 30)      \
+  X(config_set_compatibility, void, (void *self, int32_t level), 49, 0, 38, 0, 38)                          \
+  X(config_set_monitor, void, (void *self, void *monitor), 56, 0, 45, 0, 45)                                \
   X(config_set_capabilities, bool, (void *self, int32_t count), -1, 0, -1, 0, 55)                           \
   X(config_set_capability, bool, (void *self, int32_t capability, int32_t index), -1, 0, -1, 0, 57)         \
   X(network_inputs, int32_t, (void *self), 14, 0, 14, 0, 14)                                                \
@@ -133,6 +140,7 @@ typedef struct tp_trt_interface {
   X(profile_is_valid, bool, (void *self), 9, 0, 7, 0, 7)                                                    \
   X(plan_data, void *, (void *self), 2, 0, 2, 0, 2)                                                         \
   X(plan_bytes, size_t, (void *self), 3, 0, 3, 0, 3)                                                        \
+  X(timing_serialize, void *, (void *self), 2, 0, 2, 0, 2)                                                  \
   X(inspector_engine, const char *, (void *self, int32_t format), 6, 0, 6, 0, 6)                            \
   X(parser_parse, bool, (void *self, const void *model, size_t bytes, const char *path), 0, 0, 0, 0, 0)     \
   X(parser_errors, int32_t, (void *self), 5, 0, 3, 0, 3)                                                    \

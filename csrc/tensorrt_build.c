@@ -5,13 +5,15 @@
 
 #include "status.h"
 #include "tensorrt_logger.h"
+#include "tensorrt_monitor.h"
 #include "tensorrt_object.h"
 
 /* What a build holds, given back in reverse: the parser owns the weights that the network points to. */
 typedef struct build {
   const tp_trt *trt;
   const tp_trt_settings *settings;
-  void *builder, *network, *parser, *config;
+  tp_trt_timing *timing;
+  void *builder, *network, *parser, *config, *measured;
 } build;
 
 int32_t tp_trt_check_precision(const tp_trt *trt, tp_trt_precision precision) {
@@ -110,6 +112,58 @@ static int32_t set_flags(const build *b) {
   return tp_trt_fail(TP_ERR_UNSUPPORTED, "cannot build for this device alone");
 }
 
+/* Which devices the engine is for, besides that it is built on. */
+static int32_t set_compatibility(const build *b) {
+  const tp_trt *trt = b->trt;
+  int32_t level = b->settings->compatible;
+  if (level == 0) return TP_OK;
+  if (trt->family == TP_TRT_RTX) {
+    return tp_fail(
+        TP_ERR_UNSUPPORTED,
+        "cannot use option \"hardware_compatibility\" with %s: its engines are for the devices that "
+        "compute_capability says",
+        trt->name);
+  }
+  if (level == TRT_COMPATIBLE_SAME_CAPABILITY && trt->version < 100900) {
+    return tp_fail(
+        TP_ERR_UNSUPPORTED,
+        "cannot use option \"hardware_compatibility\": same_compute_capability needs TensorRT 10.9 "
+        "or later, and this is %s",
+        trt->name);
+  }
+  TRT(trt, config_set_compatibility, b->config, level);
+  return TP_OK;
+}
+
+/* What earlier builds measured is used where TensorRT takes it; it tells whether it fits by itself. */
+static int32_t set_timing(build *b) {
+  const tp_trt *trt = b->trt;
+  const tp_trt_timing *timing = b->timing;
+  static const char doing[] = "cannot keep what TensorRT measures";
+  if (!timing->wanted) return TP_OK;
+  for (int attempt = timing->known != NULL ? 0 : 1; attempt < 2; attempt++) {
+    const void *known = attempt == 0 ? timing->known : NULL;
+    tp_trt_listen();
+    tp_trt_delete(b->measured);
+    void *made = TRT(trt, config_create_timing, b->config, known, known != NULL ? timing->known_bytes : 0);
+    b->measured = tp_trt_object(made, TP_TRT_CLASS_TIMING, TP_ERR_UNSUPPORTED, doing);
+    if (b->measured != NULL && TRT(trt, config_set_timing, b->config, b->measured, false)) return TP_OK;
+  }
+  return tp_trt_fail(TP_ERR_UNSUPPORTED, doing);
+}
+
+static int32_t take_timing(const build *b) {
+  tp_trt_plan *made = &b->timing->made;
+  if (!b->timing->wanted) return TP_OK;
+  tp_trt_listen();
+  made->memory = tp_trt_object(TRT0(b->trt, timing_serialize, b->measured), TP_TRT_CLASS_PLAN,
+                               TP_ERR_UNSUPPORTED, "cannot keep what TensorRT measured");
+  if (made->memory == NULL) return TP_ERR_UNSUPPORTED;
+  made->data = TRT0(b->trt, plan_data, made->memory);
+  made->bytes = TRT0(b->trt, plan_bytes, made->memory);
+  return TP_OK;
+}
+
 static int32_t configure(build *b) {
   const tp_trt *trt = b->trt;
   void *made = TRT0(trt, builder_create_config, b->builder);
@@ -118,6 +172,9 @@ static int32_t configure(build *b) {
   if (b->config == NULL) return TP_ERR_UNSUPPORTED;
   int32_t status = set_workspace(b);
   if (status == TP_OK) status = set_flags(b);
+  if (status == TP_OK) status = set_compatibility(b);
+  if (status == TP_OK) status = set_timing(b);
+  if (status == TP_OK) TRT(trt, config_set_monitor, b->config, tp_trt_monitor());
   void *profile = NULL;
   if (status == TP_OK) status = tp_trt_profile(trt, b->settings, b->builder, b->network, &profile);
   if (status != TP_OK || profile == NULL) return status;
@@ -138,14 +195,18 @@ static int32_t run(build *b, tp_trt_plan *plan) {
 }
 
 int32_t tp_trt_build(const tp_trt *trt, const tp_trt_parser_library *parser, const tp_trt_settings *settings,
-                     const void *model, size_t bytes, tp_trt_plan *plan) {
-  build b = {.trt = trt, .settings = settings};
+                     const void *model, size_t bytes, tp_trt_timing *timing, tp_trt_plan *plan) {
+  build b = {.trt = trt, .settings = settings, .timing = timing};
   tp_trt_listen();
   int32_t status = tp_trt_check_precision(trt, settings->precision);
+  tp_trt_monitor_tell(0, "starting TensorRT");
   if (status == TP_OK) status = start(&b);
+  if (status == TP_OK) tp_trt_monitor_tell(5, "reading the model");
   if (status == TP_OK) status = parse(&b, parser, model, bytes);
   if (status == TP_OK) status = configure(&b);
   if (status == TP_OK) status = run(&b, plan);
+  if (status == TP_OK) status = take_timing(&b);
+  tp_trt_delete(b.measured);
   tp_trt_delete(b.config);
   if (b.parser != NULL) TRT_DIRECT0(trt, parser_delete, b.parser);
   tp_trt_delete(b.network);

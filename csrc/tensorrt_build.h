@@ -15,14 +15,22 @@ typedef struct tp_trt_plan {
 /* Whether a build can be asked for this precision, whatever types the model has. Errors: TYPES. */
 int32_t tp_trt_check_precision(const tp_trt *trt, tp_trt_precision precision);
 
+/* What a build may be given besides, and gives besides. Start with {0}. */
+typedef struct tp_trt_timing {
+  bool wanted;
+  const void *known; /* what earlier builds measured; NULL: nothing */
+  size_t known_bytes;
+  tp_trt_plan made; /* that, and what this build measured */
+} tp_trt_timing;
+
 /*
  * Builds the engine of a model. The device that it is for is the thread's CUDA context; TensorRT for RTX
  * needs none. Takes seconds to minutes, and up to gigabytes of host memory that the process keeps.
  * Errors: TYPES, LIBRARY, PARSE (the text names every node that TensorRT refused), UNSUPPORTED, ARGUMENT,
- * MEMORY. Any thread, one build per thread.
+ * MEMORY. The process's monitor (tensorrt_monitor.h) is told how far it is. One build at a time.
  */
 int32_t tp_trt_build(const tp_trt *trt, const tp_trt_parser_library *parser, const tp_trt_settings *settings,
-                     const void *model, size_t bytes, tp_trt_plan *plan);
+                     const void *model, size_t bytes, tp_trt_timing *timing, tp_trt_plan *plan);
 
 void tp_trt_plan_free(tp_trt_plan *plan);
 

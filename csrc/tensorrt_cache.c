@@ -21,9 +21,19 @@ typedef struct head {
   uint8_t sha[TP_SHA256_BYTES]; /* over key and plan */
 } head;
 
-static void add_place(const tp_trt *trt, const tp_cuda_device *device, tp_text *key) {
-  tp_text_add(key, "tensorrt=%s\ngpu=%s\ncompute=%d.%d\ndriver=%d\n", trt->name, device->name, device->major,
-              device->minor, device->cuda->version);
+/* An engine that is compatible with more devices than its own says so instead of naming its own. */
+static void add_place(const tp_trt *trt, const tp_cuda_device *device, int32_t compatible, tp_text *key) {
+  tp_text_add(key, "tensorrt=%s\n", trt->name);
+  if (compatible == 0)
+    tp_text_add(key, "gpu=%s\ncompute=%d.%d\n", device->name, device->major, device->minor);
+  else if (compatible == TRT_COMPATIBLE_SAME_CAPABILITY)
+    tp_text_add(key, "gpu=any\ncompute=%d.%d\n", device->major, device->minor);
+  else tp_text_add(key, "gpu=any\ncompute=8.0 or later\n");
+  tp_text_add(key, "driver=%d\n", device->cuda->version);
+}
+
+void tp_trt_device_key(const tp_trt *trt, const tp_cuda_device *device, tp_text *key) {
+  add_place(trt, device, 0, key);
 }
 
 int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_options *options,
@@ -39,12 +49,19 @@ int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_opt
   tp_sha256_add(&sha, model, bytes);
   tp_sha256_end(&sha, digest);
   tp_sha256_text(digest, text);
-  add_place(trt, device, key);
+  if (settings->compatible == TRT_COMPATIBLE_AMPERE_PLUS && device->major < 8) {
+    return tp_fail(
+        TP_ERR_UNSUPPORTED,
+        "cannot use option \"hardware_compatibility\": ampere_plus needs a device of compute capability "
+        "8.0 or later, and %.200s has %d.%d",
+        device->name, device->major, device->minor);
+  }
+  add_place(trt, device, settings->compatible, key);
   tp_text_add(key, "model=%s\nprecision=%s\nmax_workspace_size=%u\noptimization_level=%u\n", text,
               tp_trt_precision_name(settings->precision), settings->workspace_mb, settings->level);
-  tp_text_add(key, "compute_capability=%s\ncuda_graph=%d\nmin=%s\nmax=%s\n",
-              settings->this_device ? "current" : "any", settings->graphs, min != NULL ? min : "1",
-              max != NULL ? max : "1");
+  tp_text_add(key, "compute_capability=%s\nhardware_compatibility=%s\ncuda_graph=%d\nmin=%s\nmax=%s\n",
+              settings->this_device ? "current" : "any", tp_trt_compatible_name(settings->compatible),
+              settings->graphs, min != NULL ? min : "1", max != NULL ? max : "1");
   return TP_OK;
 }
 
@@ -129,6 +146,21 @@ bool tp_trt_is_engine(const char *path) {
   return false;
 }
 
+/* Whether an engine of that key runs on the device; `reason` says why one for its own device does not. */
+static bool fits(const tp_trt *trt, const tp_cuda_device *device, const char *key, size_t bytes,
+                 tp_text *reason) {
+  static const int32_t kinds[] = {TRT_COMPATIBLE_SAME_CAPABILITY, TRT_COMPATIBLE_AMPERE_PLUS};
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    tp_text place = {0}, ignored = {0};
+    if (kinds[i] == TRT_COMPATIBLE_AMPERE_PLUS && device->major < 8) continue;
+    add_place(trt, device, kinds[i], &place);
+    if (!tell_difference(key, bytes, place.text, &ignored)) return true;
+  }
+  tp_text place = {0};
+  add_place(trt, device, 0, &place);
+  return !tell_difference(key, bytes, place.text, reason);
+}
+
 int32_t tp_trt_engine_read(const char *path, const tp_trt *trt, const tp_cuda_device *device,
                            tp_trt_entry *entry) {
   int32_t status = tp_file_read(path, &entry->file);
@@ -140,11 +172,9 @@ int32_t tp_trt_engine_read(const char *path, const tp_trt *trt, const tp_cuda_de
   }
   const char *key = NULL;
   size_t bytes = 0;
-  tp_text place = {0}, reason = {0};
-  add_place(trt, device, &place);
+  tp_text reason = {0};
   if (!unpack(entry, &key, &bytes)) tp_text_add(&reason, "it is damaged");
-  else (void)tell_difference(key, bytes, place.text, &reason);
-  if (reason.length == 0) return TP_OK;
+  else if (fits(trt, device, key, bytes, &reason)) return TP_OK;
   tp_trt_entry_free(entry);
   return tp_fail(TP_ERR_PARSE, "cannot use the engine \"%s\": %s", path, reason.text);
 }

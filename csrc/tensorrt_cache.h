@@ -22,6 +22,9 @@ typedef struct tp_trt_entry {
 int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_options *options,
                    const tp_trt_settings *settings, const void *model, size_t bytes, tp_text *key);
 
+/* The same for what was measured on a device: it fits every model. */
+void tp_trt_device_key(const tp_trt *trt, const tp_cuda_device *device, tp_text *key);
+
 /*
  * The entry of that key; false if there is none. `reason` then says why a file that is there cannot be used:
  * it is empty if there is no file.

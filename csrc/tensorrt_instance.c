@@ -128,6 +128,7 @@ int32_t tp_trt_instance_create(const tp_trt_engine *engine, const tp_model_info 
   if (x == NULL) return TP_ERR_MEMORY;
   x->engine = engine;
   x->info = info;
+  x->device_outputs = settings->device_outputs;
   x->pinned_bytes = settings->pinned_bytes;
   for (uint32_t k = 0; k < info->inputs + info->outputs; k++) {
     x->tensors[k].name = info->tensors[k].name;

@@ -30,7 +30,8 @@ typedef struct tp_trt_instance {
   void *context;
   tp_cuda_queue queue;
   uint64_t pinned_bytes; /* of each caller's memory that may be pinned */
-  bool shapes_known; /* the context has inferred all shapes from those of the inputs */
+  bool device_outputs;   /* outputs stay on the device, in memory of their own */
+  bool shapes_known;     /* the context has inferred all shapes from those of the inputs */
   tp_trt_tensor tensors[TP_MAX_TENSORS];
   tp_trt_graph *graphs; /* [rows], rows 0..graph_rows; NULL: batches are enqueued */
   uint32_t graph_rows;
@@ -62,7 +63,20 @@ int32_t tp_trt_infer_shapes(tp_trt_instance *instance);
 /* Device memory of that size for a tensor, known to the context. Errors: MEMORY, EXECUTION, DEVICE. */
 int32_t tp_trt_place(tp_trt_instance *instance, uint32_t k, uint64_t bytes);
 
+/* Input k of a batch in which some rows are on a device already: each comes from where it is. Errors:
+   EXECUTION, DEVICE. */
+int32_t tp_trt_send_rows(const tp_trt_instance *instance, const tp_run *run, uint32_t k);
+
+/* After the run, an output of so many bytes that stays on the device: copied out of the way of the next run,
+ * in the order of the stream, into a block of its own that is told in run->native[k]. Errors: MEMORY,
+ * EXECUTION, DEVICE. */
+int32_t tp_trt_keep_output(const tp_trt_instance *instance, tp_run *run, uint32_t k, uint64_t bytes);
+
+/* Releases what a run that failed has for outputs already. */
+void tp_trt_drop_outputs(const tp_trt_instance *instance, tp_run *run);
+
 /* The functions of tp_backend. */
+struct tp_cuda_device *tp_trt_device(const void *instance, bool *device_outputs);
 int32_t tp_trt_stage(void *instance, uint32_t k, uint64_t bytes, uint8_t **memory);
 uint64_t tp_trt_pin_limit(const void *instance);
 int32_t tp_trt_pin(void *instance, void *memory, uint64_t bytes, void **pin);

@@ -23,6 +23,7 @@ static int32_t send(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
   CUdeviceptr to = x->tensors[k].memory.at;
   uint64_t item = run->item_bytes[k], bytes = item * run->run_rows;
   if (bytes == 0) return TP_OK;
+  if (run->device_rows[k] != NULL) return tp_trt_send_rows(x, run, k);
   int error = 0;
   if (run->pieces[k] == 0) error = cuda->to_device(to, run->data[k], bytes, x->queue.stream);
   for (uint32_t i = 0; error == 0 && i < run->pieces[k]; i++) {
@@ -55,7 +56,8 @@ static int32_t check_shape(const tp_trt_instance *x, const tp_run *run, uint32_t
                  x->tensors[k].name);
 }
 
-/* Memory of ours for an output that was given none, told in run->native[k]. */
+/* An output that was given no place: its shape is told in run->native[k], with host memory for it unless it
+ * stays on the device. */
 static int32_t own_output(const tp_trt_instance *x, tp_run *run, uint32_t k, const tp_trt_dims *shape,
                           uint64_t *bytes) {
   tp_native_output *output = &run->native[k];
@@ -63,12 +65,12 @@ static int32_t own_output(const tp_trt_instance *x, tp_run *run, uint32_t k, con
     return tp_fail(TP_ERR_EXECUTION, "cannot use output \"%.200s\": TensorRT does not say its shape",
                    x->tensors[k].name);
   }
-  output->data = tp_alloc_staging((size_t)*bytes);
-  if (output->data == NULL) return TP_ERR_MEMORY;
-  output->owner = output->data;
   output->rank = shape->rank;
   memcpy(output->dims, shape->dims, sizeof output->dims);
-  return TP_OK;
+  if (x->device_outputs) return x->info->tensors[k].fixed ? check_shape(x, run, k, shape) : TP_OK;
+  output->data = tp_alloc_staging((size_t)*bytes);
+  output->owner = output->data;
+  return output->data != NULL ? TP_OK : TP_ERR_MEMORY;
 }
 
 /* Before the run: where an output goes on the device, and on the host where that is known already. */
@@ -94,6 +96,12 @@ static int32_t fetch(const tp_trt_instance *x, uint32_t k, uint64_t from, uint8_
   return tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, "cannot copy an output from the device");
 }
 
+/* An output that was given no place, to where it stays. */
+static int32_t fetch_native(const tp_trt_instance *x, tp_run *run, uint32_t k, uint64_t bytes) {
+  if (x->device_outputs) return tp_trt_keep_output(x, run, k, bytes);
+  return fetch(x, k, 0, run->native[k].data, bytes);
+}
+
 /* The rows that were asked for, to where they belong: one copy for each piece. */
 static int32_t fetch_rows(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
   uint64_t item = run->item_bytes[k], at = 0;
@@ -107,12 +115,12 @@ static int32_t fetch_rows(const tp_trt_instance *x, const tp_run *run, uint32_t 
   return status;
 }
 
-static int32_t fetch_output(const tp_trt_instance *x, const tp_run *run, uint32_t k) {
+static int32_t fetch_output(const tp_trt_instance *x, tp_run *run, uint32_t k) {
   if (x->tensors[k].late) return TP_OK;
   if (run->data[k] != NULL) return fetch_rows(x, run, k);
   uint64_t bytes = 0;
   tp_item_bytes(x->info->tensors[k].dtype, run->native[k].rank, run->native[k].dims, &bytes);
-  return fetch(x, k, 0, run->native[k].data, bytes);
+  return fetch_native(x, run, k, bytes);
 }
 
 /* After the run: an output whose size is known only now. */
@@ -124,7 +132,7 @@ static int32_t fetch_late(tp_trt_instance *x, tp_run *run, uint32_t k) {
   }
   uint64_t bytes;
   int32_t status = own_output(x, run, k, shape, &bytes);
-  return status == TP_OK ? fetch(x, k, 0, run->native[k].data, bytes) : status;
+  return status == TP_OK ? fetch_native(x, run, k, bytes) : status;
 }
 
 static int32_t enqueue(tp_trt_instance *x) {
@@ -137,7 +145,7 @@ static int32_t enqueue(tp_trt_instance *x) {
 }
 
 /* The batch as its graph: copies in, one launch, copies out. */
-static int32_t run_graph(const tp_trt_instance *x, const tp_run *run, CUgraphExec ready) {
+static int32_t run_graph(const tp_trt_instance *x, tp_run *run, CUgraphExec ready) {
   const tp_model_info *info = x->info;
   const tp_cuda *cuda = x->queue.device->cuda;
   int32_t status = TP_OK;
@@ -146,16 +154,20 @@ static int32_t run_graph(const tp_trt_instance *x, const tp_run *run, CUgraphExe
     status = tp_cuda_check(x->queue.device, cuda->graph_launch(ready, x->queue.stream), TP_ERR_EXECUTION,
                            "cannot launch a batch's graph");
   }
-  for (uint32_t k = info->inputs; status == TP_OK && k < info->inputs + info->outputs; k++)
-    status = fetch_output(x, run, k);
+  for (uint32_t k = info->inputs; status == TP_OK && k < info->inputs + info->outputs; k++) {
+    uint64_t bytes;
+    tp_trt_dims shape = full_shape(x, run, k);
+    if (x->device_outputs) status = own_output(x, run, k, &shape, &bytes);
+    if (status == TP_OK) status = fetch_output(x, run, k);
+  }
   return status == TP_OK ? tp_cuda_queue_wait(&x->queue, "the device failed the batch") : status;
 }
 
-/* The batch's graph, if all outputs have their places. */
+/* The batch's graph, if all outputs have their places or stay on the device. */
 static CUgraphExec graph_of(const tp_trt_instance *x, const tp_run *run) {
   if (x->graphs == NULL || run->run_rows > x->graph_rows) return NULL;
   for (uint32_t k = x->info->inputs; k < x->info->inputs + x->info->outputs; k++) {
-    if (run->data[k] == NULL) return NULL;
+    if (run->data[k] == NULL && !x->device_outputs) return NULL;
   }
   return x->graphs[run->run_rows].ready;
 }
@@ -198,6 +210,6 @@ int32_t tp_trt_run(void *instance, tp_run *run) {
   /* Nothing may go on writing to the batch's memory, no output is left behind, shapes are checked anew. */
   x->shapes_known = false;
   (void)x->queue.device->cuda->stream_wait(x->queue.stream);
-  for (uint32_t k = info->inputs; k < info->inputs + info->outputs; k++) tp_free(run->native[k].owner);
+  tp_trt_drop_outputs(x, run);
   return status;
 }

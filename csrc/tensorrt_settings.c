@@ -22,6 +22,25 @@ static int32_t read_precision(const tp_options *options, tp_trt_precision *preci
                  "cannot use option \"precision\": expected fp32, tf32, fp16 or bf16, got \"%.80s\"", text);
 }
 
+static const char *const compatibles[] = {"none", "ampere_plus", "same_compute_capability"};
+
+const char *tp_trt_compatible_name(int32_t compatible) { return compatibles[compatible]; }
+
+static int32_t read_compatible(const tp_options *options, int32_t *compatible) {
+  const char *text = tp_options_get(options, "hardware_compatibility");
+  *compatible = 0;
+  if (text == NULL) return TP_OK;
+  for (size_t i = 0; i < sizeof compatibles / sizeof compatibles[0]; i++) {
+    if (strcmp(text, compatibles[i]) != 0) continue;
+    *compatible = (int32_t)i;
+    return TP_OK;
+  }
+  return tp_fail(TP_ERR_ARGUMENT,
+                 "cannot use option \"hardware_compatibility\": expected none, ampere_plus or "
+                 "same_compute_capability, got \"%.80s\"",
+                 text);
+}
+
 static int32_t bad_limit(const char *key, const char *text) {
   return tp_fail(TP_ERR_ARGUMENT,
                  "cannot use option \"%s\": expected a number of rows, or full shapes such as "
@@ -60,6 +79,14 @@ static int32_t read_limit(const tp_options *options, const char *key, tp_trt_lim
   }
 }
 
+static int32_t read_output(const tp_options *options, bool *on_device) {
+  const char *text = tp_options_get(options, "output");
+  *on_device = text != NULL && strcmp(text, "device") == 0;
+  if (text == NULL || *on_device || strcmp(text, "host") == 0) return TP_OK;
+  return tp_fail(TP_ERR_ARGUMENT, "cannot use option \"output\": expected host or device, got \"%.80s\"",
+                 text);
+}
+
 int32_t tp_trt_settings_read(const tp_options *options, tp_trt_settings *s) {
   int32_t status = tp_options_number(options, "device_id", 0, 63, 0, &s->device_id);
   if (status == TP_OK) status = tp_options_number(options, "spin_us", 0, 10000, 100, &s->spin_us);
@@ -72,6 +99,8 @@ int32_t tp_trt_settings_read(const tp_options *options, tp_trt_settings *s) {
   uint32_t graphs = 0;
   if (status == TP_OK) status = tp_options_number(options, "cuda_graph", 0, 1, 0, &graphs);
   s->graphs = graphs == 1;
+  if (status == TP_OK) status = read_output(options, &s->device_outputs);
+  if (status == TP_OK) status = read_compatible(options, &s->compatible);
   if (status == TP_OK) status = read_limit(options, "max", &s->max);
   if (status == TP_OK) status = read_limit(options, "min", &s->min);
   if (status != TP_OK) return status;

@@ -25,23 +25,28 @@ typedef struct tp_trt_settings {
   uint32_t pinned_bytes; /* of each caller's slots that are pinned */
   tp_trt_precision precision;
   uint32_t workspace_mb;
-  uint32_t level;   /* 0..5: how long TensorRT looks for faster kernels */
-  bool graphs;      /* launch captured batches where that works */
-  bool this_device; /* RTX: an engine for the device it is built on, not for all kinds */
+  uint32_t level; /* 0..5: how long TensorRT looks for faster kernels */
+  bool device_outputs;
+  bool graphs;        /* launch captured batches where that works */
+  bool this_device;   /* RTX: an engine for the device it is built on, not for all kinds */
+  int32_t compatible; /* TRT_COMPATIBLE_*, 0: with the device that it is built on */
   tp_trt_limit min, max;
 } tp_trt_settings;
 
 /* The keys, for tp_options_check. */
 #define TP_TRT_KEYS                                                                                          \
   {"cuda", false}, {"tensorrt", true}, {"tensorrt_parser", false}, {"device_id", false}, {"spin_us", false}, \
-      {"pinned_bytes", false},                                                                               \
-      {"precision", false}, {"max_workspace_size", false}, {"optimization_level", false},                    \
-      {"compute_capability", false}, {"cuda_graph", false}, {"min", false}, {                                \
+      {"pinned_bytes", false}, {"precision", false}, {"max_workspace_size", false},                          \
+      {"optimization_level", false}, {"compute_capability", false}, {"hardware_compatibility", false},       \
+      {"cuda_graph", false}, {"output", false}, {"min", false}, {                                            \
     "max", false                                                                                             \
   }
 
 /* Errors: ARGUMENT. */
 int32_t tp_trt_settings_read(const tp_options *options, tp_trt_settings *settings);
+
+/* The name of what the engine is compatible with, as the option has it. */
+const char *tp_trt_compatible_name(int32_t compatible);
 
 /* The precision's name, as the option has it. */
 const char *tp_trt_precision_name(tp_trt_precision precision);

@@ -95,8 +95,10 @@ clients() {
     reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)"
     reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)" pinned_bytes=0
     reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)" clients=16
+    reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)" device=1
   done
   reference clients requests=30000 precision=fp16 tolerance=0.01 "$(cache fp16g)" cuda_graph=1
+  reference clients requests=30000 precision=fp16 tolerance=0.01 "$(cache fp16g)" cuda_graph=1 device=1
   reference clients requests=100000 precision=fp32 tolerance=0.001 "$(cache fp32)"
   ratios | tee "$out/ratios.jsonl"
 }

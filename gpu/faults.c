@@ -304,7 +304,9 @@ static void run_case(const char *model, int count, char **given) {
   say_error("what a run without memory says");
   tell("it failed with MEMORY or EXECUTION", status == TP_ERR_MEMORY || status == TP_ERR_EXECUTION, 1);
   while (used > 0) cuMemFree_v2(pieces[--used]);
-  tell("run with memory", run_rows(&b, 1), TP_OK);
+  status = run_rows(&b, 1);
+  if (status != TP_OK) say_error("what a run with memory says");
+  tell("run with memory", status, TP_OK);
   tell("elements found", b.block->dims[1][1], (long)elements);
   if (b.block->result != 0) p_tp_result_release(b.block->result);
   end(&b);

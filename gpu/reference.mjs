@@ -2,10 +2,12 @@
  * The reference configuration on a GPU, as a user runs it: ten clients at once, every answer compared with
  * what ONNX Runtime computed on a CPU.
  *
- *   node reference.mjs PACKAGE MODEL EXPECTED [requests=N] [clients=N] [tolerance=X] [key=value ...]
+ *   node reference.mjs PACKAGE MODEL EXPECTED [requests=N] [clients=N] [tolerance=X] [device=1]
+ *       [key=value ...]
  *
  * PACKAGE is trtpipe's dist/index.js, EXPECTED what expected.mjs wrote. Defaults: 100000, 10,
- * 0.001. Other keys go into the configuration.
+ * 0.001. With device=1, inputs and results are DeviceTensors, and every 64th answer is compared. Other keys
+ * go into the configuration.
  * Prints one JSON object and ends with 0 if no answer was wrong and none failed.
  */
 
@@ -15,9 +17,12 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
 const [library, model, expectedFile, ...pairs] = process.argv.slice(2);
-const { pipe } = await import(pathToFileURL(resolve(library)).href);
+const { DeviceTensor, Tensor, pipe } = await import(pathToFileURL(resolve(library)).href);
 const given = Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s).slice(0, 2)));
-const { requests = "100000", clients = "10", tolerance = "0.001", ...config } = given;
+const { requests = "100000", clients = "10", tolerance = "0.001", device = "0", ...config } = given;
+const onDevice = device === "1";
+if (onDevice) config.output = "device";
+const COMPARED_EVERY = onDevice ? 64 : 1;
 
 /** The file of check.c: a head of 24 bytes, then the inputs, then the outputs. */
 const file = readFileSync(expectedFile);
@@ -48,6 +53,10 @@ function difference(got, expected) {
   return got.length === expected.length ? worst / largest : Infinity;
 }
 
+const shape = [1, 3, 224, 224];
+const data = onDevice
+  ? await Promise.all(inputs.map((row) => DeviceTensor.from(Tensor.from(row, { shape }), { device_id: 0 })))
+  : inputs;
 const loadMs = performance.now();
 const models = await pipe({
   instance_num: 2,
@@ -66,7 +75,7 @@ async function client() {
   while (sent < total) {
     const n = sent++;
     const row = n % rows;
-    const input = { data: inputs[row] };
+    const input = { data: data[row] };
     const startMs = performance.now();
     try {
       await models(input);
@@ -75,7 +84,12 @@ async function client() {
       continue;
     }
     times[n] = performance.now() - startMs;
-    const error = difference(input.result.data, outputs[row]);
+    const { result } = input;
+    const compared = n % COMPARED_EVERY === 0;
+    const host = onDevice && compared ? await result.toHost() : result;
+    if (onDevice) result.dispose();
+    if (!compared) continue;
+    const error = difference(host.data, outputs[row]);
     worst = Math.max(worst, error);
     if (!(error <= Number(tolerance))) wrong++;
   }
@@ -86,8 +100,9 @@ async function alone(count) {
   const lone = new Float64Array(count);
   for (let n = 0; n < count; n++) {
     const startMs = performance.now();
-    await models({ data: inputs[n % rows] });
+    const { result } = await models({ data: data[n % rows] });
     lone[n] = performance.now() - startMs;
+    if (onDevice) result.dispose();
   }
   return lone.toSorted();
 }
@@ -105,7 +120,8 @@ const { meanBatch, reasons, meanRunMs, meanWaitMs } = models.stats();
 const round = (number, digits) => Number(number.toFixed(digits));
 console.log(
   JSON.stringify({
-    engine, instanceNum, max, ...config, clients: Number(clients), requests: total, wrong, failed,
+    engine, instanceNum, max, ...config, clients: Number(clients), on_device: onDevice,
+    requests: total, wrong, failed,
     worst_relative: worst, requests_per_s: round(total / seconds, 1),
     p50_ms: round(sorted[Math.floor(total / 2)], 3), p99_ms: round(sorted[Math.floor(total * 0.99)], 3),
     lone_p50_ms: round(lone[250], 3), mean_batch: round(meanBatch, 2), reasons,
@@ -114,4 +130,10 @@ console.log(
   }),
 ); // prettier-ignore
 await models.close();
+if (onDevice) {
+  for (const tensor of data) tensor.dispose();
+  const { tensors } = DeviceTensor.usage({ device_id: 0 });
+  if (tensors !== 0) failed++;
+  console.log(JSON.stringify({ tensors_left: tensors }));
+}
 process.exitCode = wrong + failed === 0 ? 0 : 1;

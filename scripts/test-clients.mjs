@@ -12,7 +12,13 @@ import { fileCommand, runtimeNames, takeRuntime } from "./runtimes.mjs";
 import { buildLibrary, setup } from "./setup.mjs";
 
 const cache = join(root, ".cache", "clients");
-const PACKAGES = ["tritonclient[http,grpc]==2.73.0", "aiohttp", "prometheus_client", "grpcio-tools"];
+const PACKAGES = [
+  "tritonclient[http,grpc]==2.73.0",
+  "aiohttp",
+  "prometheus_client",
+  "grpcio-tools",
+  "ml_dtypes",
+];
 const KSERVE = ["kserve==0.21.0"];
 
 await main(async (args) => {

@@ -5,7 +5,16 @@
  */
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Failure, main, root, stepRun } from "./run.mjs";
@@ -16,6 +25,9 @@ const VERSION = "0.5.0";
 const folder = join(root, ".cache", "rtx", PACKAGE.replaceAll("-", "_").replace(/_cu12$/, ""));
 const library = join(folder, "libtensorrt_rtx.so.1.7.1");
 const host = join(root, "prebuilds", `${process.platform}-${process.arch}`, "trtpipe-host");
+
+/** Thousandths, as the last build told them. */
+let told = [];
 
 await main(async (args) => {
   if (args.length > 0) throw new Failure(`Cannot use "${args.join(" ")}": expected no arguments`);
@@ -36,11 +48,31 @@ await main(async (args) => {
     if (status !== 0) return output;
     return checkPlan(plan, 40e6);
   });
+  await check("how far the build is was told, never falling, up to its end", () => {
+    const rising = told.every((permille, i) => i === 0 || permille >= told[i - 1]);
+    return rising && told.length > 5 && told.at(-1) === 1000 ? "" : `it said ${told.join(" ")}`;
+  });
+  await check("a build that is ended halfway leaves nothing", async () => {
+    const given = join(work, "ended");
+    const { status } = await build([`onnx=${resnet}`, `plan=${given}`, "max=4"], 300);
+    const left = readdirSync(work).filter((name) => name.startsWith("ended"));
+    return status === "SIGKILL" && left.length === 0 ? "" : `it ended with ${status}, and left ${left}`;
+  });
   await check("and one of TF32, for full shapes", async () => {
     const options = ["precision=tf32", "max=8x3x224x224", "min=2x3x224x224", "optimization_level=1"];
     const { status, output } = await build([`onnx=${resnet}`, `plan=${plan}`, ...options]);
     return status === 0 ? checkPlan(plan, 40e6) : output;
   });
+  await checkRefusals(check, resnet, work);
+  await checkChangedGraphs(check, resnet, work);
+  rmSync(work, { recursive: true });
+  console.log(`${count.passed} passed, ${count.failed} failed`);
+  return count.failed > 0 ? 1 : 0;
+});
+
+/** What the real parser and builder do not take, told so that a person can act on it. */
+async function checkRefusals(check, resnet, work) {
+  const plan = join(work, "plan");
   await check("half of a model is refused", () => {
     const broken = join(work, "broken.onnx");
     writeFileSync(broken, readFileSync(resnet).subarray(0, 5000));
@@ -63,11 +95,7 @@ await main(async (args) => {
   await check("fp16 is refused, and the error says what to do", () =>
     refused([`onnx=${resnet}`, `plan=${plan}`, "precision=fp16"], /^-17 .*convert the model to float16/),
   );
-  await checkChangedGraphs(check, resnet, work);
-  rmSync(work, { recursive: true });
-  console.log(`${count.passed} passed, ${count.failed} failed`);
-  return count.failed > 0 ? 1 : 0;
-});
+}
 
 /** What pipe() does to a model that is to compute in 16 bits, or that is given images. */
 async function checkChangedGraphs(check, resnet, work) {
@@ -101,12 +129,28 @@ async function getLibraries() {
   await stepRun("unpacking it", "python3", ["-m", "zipfile", "-e", wheel, join(root, ".cache", "rtx")]);
 }
 
-/** Runs the building program as the library does; it ends early if its standard input ends. */
-function build(options) {
+/** A bar where somebody looks at it. */
+function show(permille, stage) {
+  if (process.stderr.isTTY !== true) return;
+  const full = Math.round(permille / 50);
+  process.stderr.write(`\r\u001B[K[${"#".repeat(full).padEnd(20, "-")}] ${stage}`);
+  if (permille === 1000) process.stderr.write("\r\u001B[K");
+}
+
+/** Runs the building program as the library does, and kills it once it is `until` thousandths far. */
+function build(options, until = Infinity) {
+  told = [];
   return new Promise((resolve) => {
-    const args = ["build", "device=none", `tensorrt=${library}`, ...options];
-    const child = spawn(host, args, { stdio: ["pipe", "pipe", "pipe"], timeout: 120_000 });
+    const args = ["build", "device=none", `tensorrt=${library}`, "progress=3", ...options];
+    const child = spawn(host, args, { stdio: ["pipe", "pipe", "pipe", "pipe"], timeout: 120_000 });
     let output = "";
+    child.stdio[3].setEncoding("utf8").on("data", (text) => {
+      for (const line of text.split("\n").filter(Boolean)) {
+        told.push(Number.parseInt(line, 10));
+        show(told.at(-1), line.slice(line.indexOf(" ") + 1));
+      }
+      if (told.at(-1) >= until) child.kill("SIGKILL");
+    });
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text) => {
         output += text;

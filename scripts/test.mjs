@@ -89,7 +89,7 @@ async function runCtest(preset) {
   const folder = mkdtempSync(join(tmpdir(), "trtpipe-ctest-"));
   const report = join(folder, "report.xml");
   const args = ["--preset", preset, "--parallel", "2", "--output-on-failure", "--output-junit", report];
-  const { status, output } = await run("ctest", args, { limitS: 400 });
+  const { status, output } = await run("ctest", args, { limitS: 600 });
   const count = ctestCount(report);
   rmSync(folder, { recursive: true });
   if (count.passed + count.failed === 0 || (status !== 0 && count.failed === 0)) count.failed += 1;
@@ -121,7 +121,7 @@ function suiteStage(runtime, only) {
     work: async () => {
       const [command, args] = testCommand(runtime, only === undefined ? [] : [only]);
       const env = { TRTPIPE_TEST_RUNTIME: runtime };
-      const { status, output } = await run(command, args, { env, live: true, limitS: 400 });
+      const { status, output } = await run(command, args, { env, live: true, limitS: 600 });
       return { count: suiteCount(output, status), output: "" };
     },
   };

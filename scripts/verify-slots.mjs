@@ -90,7 +90,7 @@ function verifyRtx(table) {
   return weigh(rows, null, new Library(join(rtx, library)), new Library(join(rtx, parser)));
 }
 
-/** Files out of one of the package's archives. The archive itself, mostly of what nobody needs, is removed. */
+/** Files out of one of the package's archives. The archive, mostly of what nobody needs, is removed. */
 async function unpack(version, classifier, folder, wanted) {
   if (wanted.every((name) => existsSync(join(folder, name)))) return;
   mkdirSync(folder, { recursive: true });
@@ -111,7 +111,8 @@ async function unpack(version, classifier, folder, wanted) {
 with zipfile.ZipFile(sys.argv[1]) as jar:
     for name in jar.namelist():
         if os.path.basename(name) in sys.argv[3:]:
-            with jar.open(name) as source, open(os.path.join(sys.argv[2], os.path.basename(name)), "wb") as to:
+            to = os.path.join(sys.argv[2], os.path.basename(name))
+            with jar.open(name) as source, open(to, "wb") as to:
                 shutil.copyfileobj(source, to, 1 << 20)`;
   await stepRun(`unpacking ${classifier} ${version}`, "python3", ["-c", only, at, folder, ...wanted]);
   rmSync(at);

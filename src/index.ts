@@ -6,9 +6,14 @@
  */
 
 export { pipe } from "./pipe/pipe.ts";
+export { build } from "./pipe/build.ts";
+export type { BuildProgress } from "./pipe/build-watch.ts";
 export { attach } from "./pipe/attach.ts";
 export { Tensor } from "./pipe/tensor.ts";
 export type { TensorData } from "./pipe/tensor.ts";
+export { DeviceTensor } from "./pipe/device-tensor.ts";
+export type { DeviceOptions, DeviceUsage, WrapOptions } from "./pipe/device-tensor.ts";
+export type { SharedDeviceTensor } from "./pipe/device-share.ts";
 export {
   ConfigError,
   DeviceLostError,

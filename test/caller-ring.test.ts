@@ -8,7 +8,11 @@ import { parseConfig } from "../src/pipe/config.ts";
 import type { NativeResults } from "../src/pipe/result.ts";
 import { memoryShape, modelSpec } from "../src/pipe/spec.ts";
 
-const results: NativeResults = { resultCopy: () => 0, resultRelease: () => {}, lastError: () => "" };
+const results = {
+  resultCopy: () => 0,
+  resultRelease: () => {},
+  lastError: () => "",
+} as Partial<NativeResults> as NativeResults;
 
 /** A pipe of one sleeping instance that leads; nobody is behind it. */
 class Stage {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ConfigError, InvariantError, ModelLoadError } from "../src/errors.ts";
 import { PAYLOAD_BYTES_MAX, roomForOpen } from "../src/pipe/capacity.ts";
 import { parseConfig } from "../src/pipe/config.ts";
-import { fullShape, memoryShape, modelSpec, openDims, specForPublic } from "../src/pipe/spec.ts";
+import { fullShape, memoryShape, modelSpec, openDims, slotStrides, specForPublic } from "../src/pipe/spec.ts";
 import type { ModelSpec } from "../src/pipe/spec.ts";
 import { caught } from "./caught.ts";
 
@@ -15,6 +15,7 @@ const F32 = 1;
 const I64 = 7;
 
 interface Description {
+  backend?: string;
   batch?: string;
   batch_size?: number;
   inputs?: object[];
@@ -38,6 +39,24 @@ function description(fields: Description = {}): object {
 function spec(fields?: Description, config: object = {}): ModelSpec {
   return modelSpec(description(fields), parseConfig({ model: "m.onnx", ...config }));
 }
+
+const onDevice: Description = { backend: "TensorrtTensor" };
+
+describe("device memory", () => {
+  it("has a record for each input in a slot, where a backend can read it", () => {
+    const host = spec(onDevice, { max: 4 });
+    expect(host.device).toEqual({ ids: [0], outputs: false });
+    expect(slotStrides(host)).toEqual([602_112, 4000, 8]);
+    expect(slotStrides(spec({}, { max: 4 }))).toEqual([602_112, 4000]);
+  });
+
+  it("leaves no room in a slot for outputs that stay there", () => {
+    const config = { output: "device", device_id: [2, 1], instance_num: 2 };
+    const device = spec(onDevice, config);
+    expect(device.device).toEqual({ ids: [2, 1], outputs: true });
+    expect(slotStrides(device)).toEqual([602_112, 0, 8]);
+  });
+});
 
 const openImage: Description = { inputs: [{ name: "image", dtype: F32, shape: [3, -1, -1] }] };
 const tokens: Description = {
@@ -63,6 +82,8 @@ describe("modelSpec", () => {
       tag: "Float32Array",
     };
     expect(model).toEqual({
+      backend: "OnnxTensor",
+      device: null,
       engine: "ONNX Runtime 1.2.3",
       engineLibrary: "/lib/ort.so",
       note: "",

@@ -4,8 +4,10 @@ import { pathToFileURL } from "node:url";
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { ConfigError } from "../src/errors.ts";
+import { spinUsOf } from "../src/pipe/busy-wait.ts";
 import { parseConfig } from "../src/pipe/config.ts";
 import { engineOptions, processOptions } from "../src/pipe/engine-options.ts";
+import { loadMessage } from "../src/pipe/load-message.ts";
 import { caught, thrownClass } from "./caught.ts";
 
 const KEYS = [
@@ -21,6 +23,7 @@ const KEYS = [
   "intra_op_threads",
   "session",
   "warm_up",
+  "self_check",
   "spin_us",
   "onnxruntime",
   "mean",
@@ -40,7 +43,9 @@ const KEYS = [
   "pinned_bytes",
   "device_spin_us",
   "compute_capability",
+  "hardware_compatibility",
   "tensorrt",
+  "output",
   "log",
   "workerUrl",
 ] as const;
@@ -68,10 +73,11 @@ describe("parseConfig", () => {
       intraOpThreads: availableParallelism(),
       session: "shared",
       warmUp: 1,
-      spinUs: 100,
+      selfCheck: true,
+      spinUs: null,
       onnxruntime: null,
       tensorrt: {
-        deviceId: null,
+        deviceIds: null,
         cache: null,
         workspaceMb: null,
         optimizationLevel: null,
@@ -79,8 +85,10 @@ describe("parseConfig", () => {
         pinnedBytes: null,
         deviceSpinUs: null,
         computeCapability: null,
+        hardwareCompatibility: null,
         library: null,
       },
+      output: "host",
       precision: { precision: null, conversion: null, layers: false },
       image: null,
       workerUrl: null,
@@ -324,6 +332,10 @@ describe("other keys", () => {
     ["onnxruntime", "", "a path, not empty and without NUL"],
     ["onnxruntime", 1, "a path, not empty and without NUL"],
     ["device_id", -1, "an integer from 0 to 63"],
+    ["device_id", [0, 1], "at most as many devices as instance_num, which is 1"],
+    ["device_id", [], "at least one device, and each once"],
+    ["device_id", [1, "1"], "at least one device, and each once"],
+    ["output", "disk", '"host" or "device"'],
     ["precision", "int8", '"fp32" or "tf32" or "fp16" or "bf16"'],
     ["model::cache", "", "a path, not empty and without NUL"],
     ["max_workspace_size", 0, "an integer from 1 to 1048576"],
@@ -332,7 +344,9 @@ describe("other keys", () => {
     ["pinned_bytes", 2 ** 32, "an integer from 0 to 4294967295"],
     ["pinned_bytes", -1, "an integer from 0 to 4294967295"],
     ["device_spin_us", 10_001, "an integer from 0 to 10000"],
+    ["self_check", "off", "true or false"],
     ["compute_capability", "9.0", '"any" or "current"'],
+    ["hardware_compatibility", "ampere", '"none" or "ampere_plus" or "same_compute_capability"'],
     ["tensorrt", true, "a path, not empty and without NUL"],
     ["log", "stderr", "a function (level, text, fields) => void"],
     ["workerUrl", "", "a path or URL, not empty and without NUL"],
@@ -355,6 +369,7 @@ describe("other keys", () => {
       max: "4x3x8x8",
       spin_us: 7.4,
       device_id: "1",
+      output: "device",
       precision: "tf32",
       "model::cache": "m.trt",
       max_workspace_size: 512,
@@ -363,14 +378,17 @@ describe("other keys", () => {
       pinned_bytes: "4096",
       device_spin_us: 250,
       compute_capability: "current",
+      hardware_compatibility: "ampere_plus",
     };
-    expect(engineOptions(parse(given), "TensorrtTensor")).toEqual([
+    expect(parse(given).tensorrt.deviceIds).toEqual([1]);
+    expect(engineOptions(parse(given), "TensorrtTensor", 1)).toEqual([
       ["backend", "TensorrtTensor"],
       ["path", "m.onnx"],
       ["min", "2"],
       ["max", "4x3x8x8"],
       ["spin_us", "250"],
       ["device_id", "1"],
+      ["output", "device"],
       ["precision", "tf32"],
       ["model::cache", "m.trt"],
       ["max_workspace_size", "512"],
@@ -378,8 +396,9 @@ describe("other keys", () => {
       ["cuda_graph", "1"],
       ["pinned_bytes", "4096"],
       ["compute_capability", "current"],
+      ["hardware_compatibility", "ampere_plus"],
     ]);
-    expect(engineOptions(parse({ cuda_graph: false }), "TensorrtTensor")).toEqual([
+    expect(engineOptions(parse({ cuda_graph: false, spin_us: 100 }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
       ["path", "m.onnx"],
       ["spin_us", "100"],
@@ -483,6 +502,39 @@ describe("the keys of images", () => {
         field: "std",
         expected: "an ONNX model, whose graph this key changes",
       });
+  });
+});
+
+describe("output", () => {
+  it.each([
+    ["OnnxTensor", '"host", because OnnxTensor gives host memory'],
+    ["(shape=4)Identity", '"host", because Identity gives host memory'],
+    [
+      "Process[TensorrtTensor]",
+      '"host", because Process[X] runs in other processes, whose device memory is theirs',
+    ],
+  ])("cannot be device memory of %s", (backend, expected) => {
+    expect(refused({ backend, output: "device" })).toMatchObject({ field: "output", expected });
+    expect(parse({ backend, output: "host" }).output).toBe("host");
+  });
+
+  it("leaves no backend but TensorRT where none is named", () => {
+    const names = (fields: object): string[] =>
+      loadMessage(parse(fields), "", null).candidates.map(({ backend }) => backend);
+    expect(names({})).toEqual(["TensorrtTensor", "OnnxTensor"]);
+    expect(names({ output: "device" })).toEqual(["TensorrtTensor"]);
+  });
+});
+
+describe("device_id", () => {
+  it("loads the model once on each device", () => {
+    const config = { backend: "TensorrtTensor", device_id: ["1", 0], instance_num: 3 };
+    const [{ options, more }] = loadMessage(parse(config), "", null).candidates;
+    const devices = [options, ...more].map((one) => one.find(([key]) => key === "device_id"));
+    expect(devices).toEqual([
+      ["device_id", "1"],
+      ["device_id", "0"],
+    ]);
   });
 });
 
@@ -697,10 +749,20 @@ describe("engineOptions", () => {
       ["threads", "3"],
       ["session", "own"],
     ]);
-    expect(engineOptions(parse({ model: new Uint8Array(1) }), "TensorrtTensor")).toEqual([
+    expect(engineOptions(parse({ model: new Uint8Array(1), spin_us: 7 }), "TensorrtTensor")).toEqual([
       ["backend", "TensorrtTensor"],
-      ["spin_us", "100"],
+      ["spin_us", "7"],
     ]);
+  });
+
+  it("waits busily for longer on a device, where cores are left over", () => {
+    const spare = availableParallelism() - 2;
+    expect(spinUsOf(parse({ instance_num: 64 }), "TensorrtTensor")).toBe(64 <= spare ? 1000 : 100);
+    expect(spinUsOf(parse({ instance_num: 1 }), "TensorrtTensor")).toBe(1 <= spare ? 1000 : 100);
+    for (const backend of ["OnnxTensor", "Process[TensorrtTensor]", "Identity"]) {
+      expect(spinUsOf(parse({}), backend)).toBe(100);
+    }
+    expect(spinUsOf(parse({ spin_us: "0" }), "TensorrtTensor")).toBe(0);
   });
 
   it.each([

@@ -10,6 +10,7 @@ import { readOptions } from "../examples/reference/options.ts";
 import { REASONS } from "../src/scheduler/decide.ts";
 import { blocks, readDocument, table, withoutTicks } from "./readme/markdown.ts";
 import { makeFolder, programs, typeErrors, write } from "./readme/programs.ts";
+import { fakeCuda, libraries } from "./support/tensorrt.ts";
 import { root } from "./tidy/sources.ts";
 
 const readme = readDocument("README.md");
@@ -31,10 +32,15 @@ interface Ended {
   error: string;
 }
 
-function runProgram(command: string, args: readonly string[]): Promise<Ended> {
+function runProgram(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       cwd: folder,
+      env: { ...process.env, ...env },
       stdio: ["ignore", "pipe", "pipe"],
       timeout: TIMEOUT_MS,
     });
@@ -47,14 +53,18 @@ function runProgram(command: string, args: readonly string[]): Promise<Ended> {
 }
 
 /** Runs a JavaScript file in the runtime that runs this test. */
-function runFile(path: string): Promise<Ended> {
-  return runProgram(process.execPath, process.versions.deno === undefined ? [path] : ["run", "-A", path]);
+function runFile(path: string, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const args = process.versions.deno === undefined ? [path] : ["run", "-A", path];
+  return runProgram(process.execPath, args, env);
 }
 
 /** What a block must print, by the heading that it stands under. */
 const printed: Readonly<Record<string, readonly RegExp[]>> = {
   Use: [/^float32 \[1, 1000\] |^10 ONNX Runtime [\d.]+ [\d.]+$/m],
   Precision: [/^close enough$/m],
+  "Device memory": [
+    /^float32 \[1, 4\] -1, -2, -3, -4 float32 \[1, 4\] 1, 2, 3, 4\n[^]*tensors: 0, bytes: 0/m,
+  ],
   "Inputs and results": [
     /^float32 \[1, 3\] 1, 2, 3\n[^]*^2$|\b11, +22, +33, +44\b[^]*\b10, +40, +90, +160\b/m,
   ],
@@ -76,7 +86,7 @@ describe("code blocks", () => {
 
   it("have right types", () => expect(typeErrors(shown, folder)).toEqual([]), TIMEOUT_MS);
 
-  const plain = shown.filter(({ block }) => block.note !== "needs TensorRT");
+  const plain = shown.filter(({ block }) => !block.note.startsWith("needs TensorRT"));
   it.each(plain)(
     "runs what is shown under $block.heading, line $block.line",
     async (program) => {
@@ -98,6 +108,20 @@ describe("code blocks", () => {
       const onCpu = await runFile(write({ ...program, block: { ...program.block, text } }, folder));
       expect({ status: onCpu.status, error: onCpu.error }).toEqual({ status: 0, error: "" });
       for (const pattern of printed[program.block.heading]) expect(onCpu.out).toMatch(pattern);
+    },
+    TIMEOUT_MS,
+  );
+});
+
+describe("code blocks that only a device can run", () => {
+  const onDevice = shown.filter(({ block }) => block.note.startsWith("needs TensorRT, "));
+  it.each(onDevice)(
+    "runs line $block.line over the stand-ins of CUDA and TensorRT",
+    async (program) => {
+      const env = { TRTPIPE_CUDA: fakeCuda(), TRTPIPE_TENSORRT: libraries.tensorrt10 };
+      const { status, out, error } = await runFile(write(program, folder), env);
+      expect({ status, error }).toEqual({ status: 0, error: "" });
+      for (const pattern of printed[program.block.heading]) expect(out).toMatch(pattern);
     },
     TIMEOUT_MS,
   );

@@ -88,14 +88,27 @@ extern "C" {
 
 /* Bits of tp_batch.flags. */
 #define TP_BATCH_DIMS 1u /* in: `dims` holds the item shape of every input for this batch */
+/* in: whoever reads the results takes each row's reference over by storing 0 in tp_row.result. What is not
+   taken over when the next run begins, or when the instance is destroyed, is released: nothing is lost if a
+   thread ends between a run and that. */
+#define TP_BATCH_CLAIM 2u
 
 /* One row of a batch. */
 typedef struct tp_row {
   uint32_t channel; /* in: index given to tp_instance_bind_channel */
   uint32_t slot;    /* in: slot number within that channel */
   int32_t status;   /* out: TP_OK, or why this row alone failed (when the run returned TP_ERR_ROWS) */
-  uint32_t reserved;
+  uint32_t result;  /* out: tp_batch.result again; see TP_BATCH_CLAIM */
 } tp_row;
+
+/*
+ * Where one input of a row is that is in device memory: see tp_instance_bind_device_rows. The slot owns a
+ * reference on the tensor, so that it stays until the row is done.
+ */
+typedef struct tp_device_ref {
+  uint32_t tensor; /* 0: the row is in the slot, like any other */
+  uint32_t row;    /* its item is the row-th in the tensor */
+} tp_device_ref;
 
 /*
  * Head of a batch block; `rows` records of tp_row follow it at offset sizeof(tp_batch).
@@ -138,7 +151,9 @@ uint32_t tp_abi_version(void);
 #define TP_LAYOUT_MAX_RANK 9
 #define TP_LAYOUT_MAX_TENSORS 10
 #define TP_LAYOUT_MAX_CHANNELS 11
-#define TP_LAYOUT_BATCH_RUN 12
+#define TP_LAYOUT_ROW_RESULT 12
+#define TP_LAYOUT_DEVICE_REF_BYTES 13
+#define TP_LAYOUT_BATCH_RUN 14
 
 /* sizeof, offsetof and limits as the library was compiled, in bytes or counts; UINT32_MAX for an unknown
    item. A user whose own constants differ must not go on. Any thread. */
@@ -174,11 +189,17 @@ int32_t tp_describe(char *text, uint32_t cap);
  *                    ("4x3x640x640,4x16"); default 1
  *     precision      fp32 | tf32 | fp16 | bf16 (default fp32). TensorRT 11 and RTX answer TP_ERR_TYPES to
  *                    the latter two: they take the types that the model has
- *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit
+ *     model::cache   file that keeps the engine; it is made, or made anew where it does not fit. Beside it,
+ *                    in a file with .timing behind its name, lies what TensorRT measured while it built
  *     max_workspace_size   MB of device memory that layers may use while they run (default 1024)
  *     optimization_level   0..5 (default 3)
  *     compute_capability   any | current: what an engine of TensorRT for RTX is for (default any)
+ *     hardware_compatibility   none | ampere_plus | same_compute_capability: on which devices the engine runs
+ *                    besides that it is built on (not with TensorRT for RTX; default none)
+ *     build          handle of tp_build_open, to watch the building of the engine
  *     cuda_graph     1: launch each batch as a CUDA graph where that works (default 0)
+ *     output         host | device: device leaves outputs in device memory, where tp_result_device takes them
+ *                    (default host)
  *     pinned_bytes   bytes of each caller's payload that are pinned, in whole slots from the first on, when
  *                    an instance first runs rows of it, until tp_instance_destroy; other rows are copied
  *                    through memory of our own. 0: none (default 67108864, at most 4294967295)
@@ -241,6 +262,16 @@ int32_t tp_instance_create(uint32_t model, uint32_t max_rows, uint32_t min_rows,
 int32_t tp_instance_bind_layout(uint32_t instance, const uint64_t *offsets, const uint64_t *strides,
                                 uint32_t count);
 
+/*
+ * Tells where each slot says which of its inputs are in device memory: at payload + offset + s * stride of
+ * slot s lies one tp_device_ref for each input. After the layout, which takes this back; it takes back all
+ * channels' bindings. Rows on the host and on devices may share a batch; a row on another device than the
+ * instance's is copied across. A tensor that is gone or too small fails the run with EXECUTION. Errors:
+ * HANDLE, BUSY, ARGUMENT (no layout, or a stride below 8 bytes for each input), UNSUPPORTED (not on a CUDA
+ * device). Instance thread.
+ */
+int32_t tp_instance_bind_device_rows(uint32_t instance, uint64_t offset, uint64_t stride);
+
 /* Binds one caller's payload, after the layout; rebinding an index replaces it. `payload` NULL takes the
    binding back. Errors: HANDLE, BUSY, ARGUMENT (channel or size out of range for the layout).
    Instance thread. */
@@ -281,8 +312,72 @@ uint32_t tp_handle_count(void);
    size. Errors: HANDLE, ARGUMENT. Any thread. */
 int32_t tp_result_copy(uint32_t result, uint32_t row, uint32_t output, void *to, uint64_t bytes);
 
+/* Makes a device tensor of `rows` rows of the result from `row` on, of an output that stayed in device
+   memory. It shares the memory of the batch, which is freed with the last that has a part of it; it keeps
+   it when the result is released. One reference. Errors: HANDLE, ARGUMENT, MEMORY. Any thread. */
+int32_t tp_result_device(uint32_t result, uint32_t row, uint32_t rows, uint32_t output, uint32_t *tensor_out);
+
 /* Drops one row's reference; the last one frees the memory. Errors: HANDLE. Any thread. */
 int32_t tp_result_release(uint32_t result);
+
+/* ---- Device tensors ------------------------------------------------------------------------------------ */
+
+/*
+ * Bytes in the memory of a CUDA device, with a handle. A handle begins with one reference; whoever keeps it
+ * beyond a call has one of its own, and the last to be released gives the memory back. Memory comes from the
+ * device's stream-ordered pool, which keeps what is given back for the next tensor. What these functions do
+ * on the device is done when they return, so a tensor may be used on any stream. Devices are counted from 0.
+ */
+
+/*
+ * Opens a device, on a thread of the library's own, because CUDA takes its time. 0: not yet, ask again; 1: it
+ * can be used. A device that a model uses is open. After a failure, the next call tries again. Never blocks.
+ *   options        key=value records: `cuda`, the path of CUDA's driver (default libcuda.so.1; the first that
+ *                  a process opens is used from then on)
+ * Errors: ARGUMENT (also a device that is not there), UNSUPPORTED (the text says what is missing), MEMORY,
+ * DEVICE. Any thread.
+ */
+int32_t tp_device_open(uint32_t device, const char *options, uint32_t options_bytes);
+
+/* Memory for a tensor of `bytes` bytes; what is in it is not defined. Errors: ARGUMENT, UNSUPPORTED (the
+   device was not opened), MEMORY (none left, or above the device's limit), DEVICE. Any thread. */
+int32_t tp_device_allocate(uint32_t device, uint64_t bytes, uint32_t *tensor_out);
+
+/* A tensor of memory that somebody else owns, and keeps until the handle is closed: tp_device_info then
+   answers HANDLE. It counts for no limit. Errors: ARGUMENT (CUDA does not know these bytes as memory of
+   that device), UNSUPPORTED, MEMORY, DEVICE. Any thread. */
+int32_t tp_device_wrap(uint32_t device, uint64_t address, uint64_t bytes, uint32_t *tensor_out);
+
+/* Writes 4 numbers: the device, the address, the size in bytes, the references. Errors: HANDLE, ARGUMENT. Any
+   thread. */
+int32_t tp_device_info(uint32_t tensor, uint64_t *info);
+
+/* Adds references. Errors: HANDLE, ARGUMENT. Any thread. */
+int32_t tp_device_retain(uint32_t tensor, uint32_t count);
+
+/* Drops references; the last one closes the handle. Errors: HANDLE (also if there are not so many). Any
+   thread. */
+int32_t tp_device_release(uint32_t tensor, uint32_t count);
+
+/* Copies bytes from the host into a tensor, from byte `offset` on, and waits for that. Errors: HANDLE,
+   ARGUMENT, EXECUTION, MEMORY, DEVICE. Any thread; nobody else may use these bytes meanwhile. */
+int32_t tp_device_write(uint32_t tensor, uint64_t offset, const void *from, uint64_t bytes);
+
+/* The same from the tensor to the host. */
+int32_t tp_device_read(uint32_t tensor, uint64_t offset, void *to, uint64_t bytes);
+
+/* A new tensor that holds these one after another, on the device of the first. Errors: HANDLE, ARGUMENT,
+   MEMORY, EXECUTION, DEVICE. Any thread. */
+int32_t tp_device_join(const uint32_t *tensors, uint32_t count, uint32_t *tensor_out);
+
+/* Limits the bytes that all device tensors of the process may have on a device, outputs that stay there
+   included; 0: no limit, which is the default. What is above it already stays. Errors: ARGUMENT. Any
+   thread. */
+int32_t tp_device_limit(uint32_t device, uint64_t bytes);
+
+/* Writes 3 numbers: blocks of memory that device tensors and results have on a device, their bytes
+   (wrapped ones have none), the limit. Errors: ARGUMENT. Any thread. */
+int32_t tp_device_usage(uint32_t device, uint64_t *usage);
 
 /* ---- Threads ------------------------------------------------------------------------------------------- */
 
@@ -301,6 +396,24 @@ int32_t tp_thread_unwatch(uint32_t watch);
 /* Ends the process with exit code `code` (its lowest 8 bits) at once: no handlers, no waiting for threads, of
    which one may hang in an engine's call for good. Never returns. Any thread. */
 int32_t tp_process_exit(int32_t code);
+
+/* ---- Builds of engines --------------------------------------------------------------------------------- */
+
+/* A handle for option `build` of tp_model_open, of one call after another, by which other threads see how far
+   the building of an engine is, and end it. Errors: MEMORY. Any thread. */
+int32_t tp_build_open(uint32_t *build_out);
+
+/* How far it is, as JSON: {"permille":0..1000,"stage":"what is being done, in TensorRT's words"}. `permille`
+   never falls; `stage` is empty before a build begins. Returns the text's length, as tp_last_error. Errors:
+   HANDLE, ARGUMENT, MEMORY. Any thread. */
+int32_t tp_build_progress(uint32_t build, char *text, uint32_t cap);
+
+/* Ends the process that builds, and any that would begin: tp_model_open then returns TP_ERR_INTERRUPTED, and
+   leaves nothing behind. 1 if a process was ended, 0 if none was building. Errors: HANDLE. Any thread. */
+int32_t tp_build_cancel(uint32_t build);
+
+/* Gives the handle back; a build that runs goes on unwatched. Errors: HANDLE. Any thread. */
+int32_t tp_build_close(uint32_t build);
 
 #ifdef __cplusplus
 }

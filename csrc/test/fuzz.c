@@ -114,6 +114,53 @@ static void run(void) {
   if (block.batch.result != 0) note(status, &block.batch.result);
 }
 
+/* Options of tp_device_open, for a process with the fake driver. */
+static char driver[4096];
+
+/* Memory that may be wrapped: it stays until everything is given back, whatever is released meanwhile. */
+static uint32_t base;
+enum { BASE_BYTES = 3000, BASE_REFERENCES = 1 << 30 };
+
+static uint64_t base_address(void) {
+  uint64_t info[4] = {0};
+  if (base == 0 && tp_device_allocate(0, BASE_BYTES, &base) == TP_OK)
+    CHECK_EQUAL(TP_OK, tp_device_retain(base, BASE_REFERENCES));
+  tp_device_info(base, info);
+  return info[1];
+}
+
+static void device_call(void) {
+  uint32_t handle = 0, handles[4] = {any_handle(), any_handle(), any_handle(), any_handle()};
+  uint64_t bytes, numbers[4];
+  void *buffer = any_buffer(any(4000), &bytes);
+  uint32_t *out = any(20) == 0 ? NULL : &handle;
+  uint32_t device = any(8) ? any(3) : any_number();
+  switch (any(11)) {
+    case 0:
+      tp_device_open(device, any(8) ? driver : buffer, any(8) ? (uint32_t)strlen(driver) + 1 : any(9));
+      break;
+    case 1:
+    case 2: note(tp_device_allocate(device, any(40) ? any(4000) : (uint64_t)1 << any(64), out), out); break;
+    case 3:
+      note(tp_device_wrap(device,
+                          any(4) ? base_address() + any(BASE_BYTES) : (uint64_t)any_number() << any(33),
+                          any_number(), out),
+           out);
+      break;
+    case 4: tp_device_info(any_handle(), any(20) == 0 ? NULL : numbers); break;
+    case 5: tp_device_retain(any_handle(), any(2) ? any(3) : any_number()); break;
+    case 6: tp_device_release(any_handle(), any(2) ? any(3) : any_number()); break;
+    case 7: tp_device_write(any_handle(), any(2) ? any(100) : any_number(), buffer, bytes); break;
+    case 8: tp_device_read(any_handle(), any(2) ? any(100) : any_number(), buffer, bytes); break;
+    case 9: note(tp_device_join(any(20) == 0 ? NULL : handles, any(5), out), out); break;
+    default:
+      note(tp_result_device(any_handle(), any(4), any(4), any(2), out), out);
+      tp_device_limit(device, any(2) ? 0 : any(100000));
+      tp_device_usage(device, any(20) == 0 ? NULL : numbers);
+      tp_instance_bind_device_rows(any_handle(), any_number(), any_number());
+  }
+}
+
 /* What the library tells about itself and about the last failure, into buffers of any size. */
 static void ask_about(void) {
   uint64_t bytes;
@@ -126,13 +173,28 @@ static void ask_about(void) {
   CHECK_EQUAL(TP_ABI_MAJOR, tp_abi_version() >> 16);
 }
 
+static void build_call(void) {
+  uint64_t bytes;
+  uint32_t handle = 0;
+  note(tp_build_open(any(10) == 0 ? NULL : &handle), &handle);
+  void *text = any_buffer(any(200), &bytes);
+  tp_build_progress(any_handle(), text, text != NULL ? (uint32_t)bytes : any_number());
+  tp_build_cancel(any_handle());
+  tp_build_close(any_handle());
+}
+
 static void one_call(void) {
   uint64_t bytes;
   uint32_t handle = 0;
   void *buffer;
-  switch (any(21)) {
+  switch (any(25)) {
+    case 20:
+    case 21:
+    case 22:
+    case 23: device_call(); break;
     case 0: open_one(); break;
     case 18: ask_about(); break;
+    case 19: build_call(); break;
     case 17: make_ready(); break;
     case 1:
       buffer = any_buffer(any_number(), &bytes);
@@ -183,12 +245,20 @@ static void one_call(void) {
 
 /* Gives back everything that is still open. */
 static void give_back(void) {
+  uint64_t numbers[4];
+  if (base != 0 && tp_device_info(base, numbers) == TP_OK)
+    CHECK_EQUAL(TP_OK, tp_device_release(base, (uint32_t)numbers[3]));
+  base = 0;
   for (; given_count > 0; given_count--) {
     uint32_t handle = given[given_count - 1];
     tp_instance_destroy(handle);
     tp_thread_unwatch(handle);
+    tp_build_close(handle);
     tp_model_close(handle);
     while (tp_result_release(handle) == TP_OK) {}
+    uint64_t info[4];
+    if (tp_device_info(handle, info) == TP_OK)
+      CHECK_EQUAL(TP_OK, tp_device_release(handle, (uint32_t)info[3]));
   }
 }
 
@@ -196,6 +266,8 @@ int main(int count, char **arguments) {
   uint64_t seed = count > 1 ? strtoull(arguments[1], NULL, 0) : 1;
   double end = tp_clock_ms() + 2000;
   uint32_t calls = 0;
+  const char *fake = getenv("TRTPIPE_FAKE_CUDA");
+  snprintf(driver, sizeof driver, "cuda=%s", fake != NULL ? fake : "libcuda.so.1");
   for (; tp_clock_ms() < end; seed++) {
     random_state = seed;
     for (int i = 0; i < CALLS; i++, calls++) one_call();

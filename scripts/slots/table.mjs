@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Failure, root } from "../run.mjs";
 
-/** By entry: class and method as TensorRT's headers name them; `overload` ends the name in the Java bindings. */
+/** By entry: class and method in TensorRT's headers, and the end of the name in the Java bindings. */
 export const methods = {
   runtime_deserialize: ["IRuntime", "deserializeCudaEngine", "__Lorg_bytedeco_javacpp_Pointer_2J"],
   runtime_allow_host_code: ["IRuntime", "setEngineHostCodeAllowed"],
@@ -44,11 +44,10 @@ export const methods = {
   config_set_capabilities: ["IBuilderConfig", "setNbComputeCapabilities"],
   config_set_capability: ["IBuilderConfig", "setComputeCapability"],
   config_set_compatibility: ["IBuilderConfig", "setHardwareCompatibilityLevel"],
-  config_create_cache: ["IBuilderConfig", "createTimingCache"],
-  config_set_cache: ["IBuilderConfig", "setTimingCache"],
-  config_cache: ["IBuilderConfig", "getTimingCache"],
+  config_create_timing: ["IBuilderConfig", "createTimingCache"],
+  config_set_timing: ["IBuilderConfig", "setTimingCache"],
   config_set_monitor: ["IBuilderConfig", "setProgressMonitor"],
-  cache_serialize: ["ITimingCache", "serialize"],
+  timing_serialize: ["ITimingCache", "serialize"],
   network_inputs: ["INetworkDefinition", "getNbInputs"],
   network_input: ["INetworkDefinition", "getInput"],
   network_outputs: ["INetworkDefinition", "getNbOutputs"],

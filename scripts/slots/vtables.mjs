@@ -23,7 +23,7 @@ export class Library {
     this.#starts = this.#elf.starts();
   }
 
-  /** Tables of the classes that implement an interface, given by its mangled name: a list of addresses each. */
+  /** Tables of the classes that implement an interface, given by its mangled name: lists of addresses. */
   tablesOf(mangled) {
     const tables = [];
     for (const type of this.#implementations(mangled)) {

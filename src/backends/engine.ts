@@ -9,16 +9,15 @@ import type { MemoryShape } from "../memory/layout.ts";
 import { Outcome } from "../memory/slot.ts";
 import {
   BATCH_BYTES,
-  BATCH_DIMS,
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
   BATCH_RUN,
+  DEVICE_REF_BYTES,
   MAX_RANK,
   ROW_BYTES,
-  ROW_CHANNEL,
-  ROW_SLOT,
   ROW_STATUS,
+  TP_BATCH_CLAIM,
   TP_BATCH_DIMS,
   TP_ERR_DEAD,
   TP_ERR_DEVICE,
@@ -32,14 +31,17 @@ import type { Native } from "../native/library.ts";
 import type { OpenDims, StartMessage } from "../protocol.ts";
 import type { Execute, RunOutcome } from "../scheduler/instance.ts";
 import type { Batch } from "../scheduler/queue.ts";
+import { claimRow, dimsWord, isOpen, writeRow } from "./batch-block.ts";
+import { OwnRows } from "./own-rows.ts";
 
 const SUCCESS: RunOutcome = { outcome: Outcome.ok, text: "", rows: null, retryable: false };
+const UNREAD: RunOutcome = {
+  outcome: -TP_ERR_EXECUTION,
+  text: "an input is in device memory, and the backend that a reload() put in place takes host memory",
+  rows: null,
+  retryable: true,
+};
 const RETRYABLE = new Set<number>([TP_ERR_EXECUTION, TP_ERR_SPLIT, TP_ERR_MEMORY]);
-
-/** Bytes of a batch block for batches of up to `maxRows` rows. */
-export function blockBytes(maxRows: number): number {
-  return BATCH_BYTES + maxRows * ROW_BYTES;
-}
 
 /** An open dimension of an input: where it is kept in a slot, and where in the batch block. */
 interface DimPlace {
@@ -52,62 +54,76 @@ export class Engine {
   readonly #instance: number;
   readonly #channels: readonly Channel[];
   readonly #block: Int32Array<SharedArrayBuffer>;
-  readonly #maxRows: number;
+  readonly #start: StartMessage;
   readonly #shape: MemoryShape;
+  readonly #tensors: number;
+  /** Whether slots say which of their inputs are in device memory, and the backend reads it. */
+  readonly #hasDeviceRows: boolean;
   readonly #openInputs: readonly DimPlace[];
   /**
    * First word in the block of each output whose item shape is open; a slot keeps MAX_RANK words for each.
    */
   readonly #openOutputs: readonly number[];
+  /**
+   * Where slots say so although the backend takes host memory: after a reload. By channel, else empty.
+   */
+  readonly #deviceRecords: readonly Int32Array[];
+  /** Outputs may stay in native memory, or do so in a device's. */
+  readonly #hasResults: boolean;
+  /** The C library has the address of their payload alone, so they are kept from being collected. */
+  #own: OwnRows | null = null;
 
   constructor(native: Native, start: StartMessage, channels: readonly Channel[]) {
     const { shape } = start;
     this.#native = native;
     this.#channels = channels;
-    this.#maxRows = shape.maxRows;
+    this.#start = start;
     this.#block = new Int32Array(start.block);
     this.#instance = native.createInstance(start.model, shape.maxRows, start.minRows);
     this.#shape = shape;
+    this.#tensors = start.inputs.length + start.outputs.length;
+    this.#hasDeviceRows = start.deviceOutputs !== null;
+    this.#deviceRecords = this.#unreadRecords();
     this.#bindChannels();
     native.bindBatch(this.#instance, new Uint8Array(start.block));
     this.#openInputs = openPlaces(start.inputs);
     this.#openOutputs = start.outputs.flatMap((output, k) =>
       isOpen(output) ? [dimsWord(start.inputs.length + k)] : [],
     );
+    this.#hasResults = this.#openOutputs.length > 0 || start.deviceOutputs === true;
+    this.#block[BATCH_FLAGS / 4] = TP_BATCH_CLAIM;
     this.#writeLargest(start.inputs);
   }
 
-  /** Runs `runs` batches of one row and of the largest size. Throws what they failed with. */
-  warmUp(runs: number): void {
-    if (runs === 0) return;
-    // On rows of their own: those in the slots may be somebody's.
-    this.#bind([new SharedArrayBuffer(this.#payload(this.#maxRows).bytes)], this.#maxRows);
-    this.#warmUp(runs);
-    this.#bindChannels();
+  /** Runs `runs` batches of one row and of `maxRows`. Throws what they failed with. */
+  warmUp(runs: number, maxRows: number): void {
+    if (runs > 0) this.onOwnRows(maxRows, (own) => warmUp(own, runs));
   }
 
-  #warmUp(runs: number): void {
-    for (const rows of new Set([1, this.#maxRows])) {
-      for (let row = 0; row < rows; row++) this.#writeRow(row, 0, row);
-      for (let run = 0; run < runs; run++) {
-        const status = this.#native.run(this.#instance, rows);
-        if (status !== TP_OK) throw this.#native.failure(status);
-        for (let row = 0; row < rows && this.#block[BATCH_RESULT / 4] !== 0; row++) {
-          this.#native.resultRelease(this.#block[BATCH_RESULT / 4] >>> 0);
-        }
-      }
-    }
+  /**
+   * Does `work` with rows of its own: those in the slots may be somebody's. If it throws, the instance is of
+   * no use any more.
+   */
+  onOwnRows<T>(count: number, work: (own: OwnRows) => T): T {
+    const own = new OwnRows(this.#native, this.#instance, this.#start, count);
+    this.#own = own;
+    this.#bind([this.#own.payload], count);
+    const result = work(own);
+    this.#bindChannels();
+    this.#own = null;
+    return result;
   }
 
   readonly execute: Execute = (batch, from, rows, run) => {
     this.#block[BATCH_RUN / 4] = run;
     for (let row = 0; row < rows; row++) {
-      this.#writeRow(row, batch.channels[from + row], batch.slots[from + row]);
+      writeRow(this.#block, row, batch.channels[from + row], batch.slots[from + row]);
     }
     if (this.#openInputs.length > 0) this.#writeDims(batch, from);
+    if (this.#deviceRecords.length > 0 && this.#hasUnread(batch, from, rows)) return UNREAD;
     const status = this.#native.run(this.#instance, rows);
     if (status !== TP_OK) return this.#failure(status, rows);
-    if (this.#openOutputs.length > 0) this.#readOutputs(batch, from, rows);
+    if (this.#hasResults) this.#readOutputs(batch, from, rows);
     return SUCCESS;
   };
 
@@ -128,7 +144,11 @@ export class Engine {
   #bind(payloads: readonly SharedArrayBuffer[], slots: number): void {
     const { strideBytes } = this.#shape;
     const { offsets } = this.#payload(slots);
-    this.#native.bindLayout(this.#instance, bigints(offsets), bigints(strideBytes));
+    const count = this.#tensors;
+    const [at, strides] = [offsets.slice(0, count), strideBytes.slice(0, count)];
+    this.#native.bindLayout(this.#instance, bigints(at), bigints(strides));
+    // Before the channels: it takes their bindings back.
+    if (this.#hasDeviceRows) this.#native.device.bindRows(this.#instance, offsets[count], strideBytes[count]);
     payloads.forEach((payload, index) => {
       this.#native.bindChannel(this.#instance, index, new Uint8Array(payload), slots);
     });
@@ -138,10 +158,25 @@ export class Engine {
     return payloadOffsets(this.#shape.strideBytes, slots);
   }
 
-  #writeRow(row: number, channel: number, slot: number): void {
-    const at = (BATCH_BYTES + row * ROW_BYTES) / 4;
-    this.#block[at + ROW_CHANNEL / 4] = channel;
-    this.#block[at + ROW_SLOT / 4] = slot;
+  #unreadRecords(): Int32Array[] {
+    const { strideBytes, slots } = this.#shape;
+    if (this.#hasDeviceRows || strideBytes.length === this.#tensors) return [];
+    const offset = this.#payload(slots).offsets[this.#tensors];
+    const words = (strideBytes[this.#tensors] / 4) * slots;
+    return this.#channels.map(({ payload }) => new Int32Array(payload, offset, words));
+  }
+
+  /** Whether a row of the batch has an input in device memory. */
+  #hasUnread(batch: Batch, from: number, rows: number): boolean {
+    const words = this.#shape.strideBytes[this.#tensors] / 4;
+    for (let row = from; row < from + rows; row++) {
+      const records = this.#deviceRecords[batch.channels[row]];
+      const at = batch.slots[row] * words;
+      for (let word = at; word < at + words; word += DEVICE_REF_BYTES / 4) {
+        if (records[word] !== 0) return true;
+      }
+    }
+    return false;
   }
 
   /** All rows of a batch have the same item shapes, so those of its first row stand for all. */
@@ -156,7 +191,7 @@ export class Engine {
    */
   #writeLargest(inputs: readonly OpenDims[]): void {
     if (this.#openInputs.length === 0) return;
-    this.#block[BATCH_FLAGS / 4] = TP_BATCH_DIMS;
+    this.#block[BATCH_FLAGS / 4] |= TP_BATCH_DIMS;
     inputs.forEach(({ largest }, k) => largest?.forEach((dim, d) => (this.#block[dimsWord(k) + d] = dim)));
   }
 
@@ -170,6 +205,8 @@ export class Engine {
       for (const at of this.#openOutputs) {
         for (let d = 0; d < MAX_RANK; d++) control[to++] = this.#block[at + d];
       }
+      // Nothing comes between these two, so that the row's reference is either the library's or the slot's.
+      claimRow(this.#block, row);
       control[layout.result + slot] = result;
       control[layout.resultRow + slot] = row;
       control[layout.nativeOutputs + slot] = nativeOutputs;
@@ -189,18 +226,20 @@ export class Engine {
       outcomes[row] = -rowStatus;
       lost ||= rowStatus === TP_ERR_DEVICE;
     }
-    if (this.#openOutputs.length > 0 && !lost)
-      return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
+    if (this.#hasResults && !lost) return { outcome: -TP_ERR_EXECUTION, text, rows: null, retryable: true };
     return { outcome: -status, text, rows: outcomes, retryable: false };
   }
 }
 
-function dimsWord(tensor: number): number {
-  return BATCH_DIMS / 4 + tensor * MAX_RANK;
-}
-
-function isOpen({ shape }: OpenDims): boolean {
-  return shape === null || shape.includes(-1);
+function warmUp(own: OwnRows, runs: number): void {
+  for (const rows of new Set([1, own.count])) {
+    const slots = Array.from({ length: rows }, (_, slot) => slot);
+    for (let run = 0; run < runs; run++) {
+      const status = own.run(slots);
+      if (status !== TP_OK) throw own.failure(status);
+      own.release(rows);
+    }
+  }
 }
 
 function openPlaces(inputs: readonly OpenDims[]): DimPlace[] {

@@ -17,10 +17,12 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
   for (const candidate of message.candidates) {
     const last = candidate === message.candidates.at(-1);
     try {
-      const model = open(native, candidate, source);
-      const description = native.describeModel(model);
+      const models = openAll(native, candidate, source);
+      const description = native.describeModel(models[0]);
       const reason = reasons.join("; ");
-      return { kind: "loaded", model, backend: candidate.backend, reason, description, library: native.path };
+      const { halves } = source;
+      const { backend } = candidate;
+      return { kind: "loaded", models, backend, reason, halves, description, library: native.path };
     } catch (error) {
       if (!(error instanceof NativeError)) throw error;
       // Only what this machine lacks makes room for the next candidate: a broken model is broken for all of
@@ -32,8 +34,25 @@ export function loadModel(native: Native, message: LoadMessage): LoadedMessage {
   throw new ModelLoadError(name, "library", `Cannot load ${name}: no backend was given`);
 }
 
-function open(native: Native, candidate: EngineCandidate, source: ModelSource): number {
-  const { options, conversion } = candidate;
+/** On every device, or on none. */
+function openAll(native: Native, candidate: EngineCandidate, source: ModelSource): number[] {
+  const { options, more, conversion } = candidate;
+  const models: number[] = [];
+  try {
+    for (const one of [options, ...more]) models.push(open(native, one, conversion, source));
+    return models;
+  } catch (error) {
+    for (const model of models) native.closeModel(model);
+    throw error;
+  }
+}
+
+function open(
+  native: Native,
+  options: EngineOptions,
+  conversion: EngineCandidate["conversion"],
+  source: ModelSource,
+): number {
   const openWith = (given: EngineOptions, bytes: Uint8Array | null): number =>
     native.openModel(bytes === null ? given : given.filter(([key]) => key !== "path"), bytes ?? undefined);
   if (conversion?.when !== "asked") return openWith(options, source.bytes(conversion));

@@ -20,6 +20,11 @@ export class ModelSource {
     this.#checked = checked(message);
   }
 
+  /** Whether it may compute in 16 bits as it is. */
+  get halves(): boolean {
+    return this.#checked === null || this.#checked.info.halfWeights;
+  }
+
   /**
    * The model's bytes; null if the engine is to read the file itself. Throws ModelLoadError or ConfigError
    * where the graph cannot be changed as it was asked for.

@@ -14,6 +14,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     about: "Measures throughput and latency of a model, or of a server, over the load",
     load: async () => (await import("./bench.ts")).command,
   },
+  build: {
+    about: "Build the engine of a model with TensorRT, and keep it",
+    load: async () => (await import("./build.ts")).command,
+  },
   doctor: {
     about: "What this machine has, what is missing, and how to get it",
     load: async () => (await import("./doctor.ts")).command,

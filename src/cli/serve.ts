@@ -22,6 +22,7 @@ const args = {
     description: "port of gRPC, or off; 8001, if @grpc/grpc-js and @grpc/proto-loader are installed",
     valueHint: "PORT",
   },
+  name: { type: "string", description: "name of the only model, in place of its file's", valueHint: "NAME" },
   versions: {
     type: "enum",
     default: "latest",
@@ -88,7 +89,12 @@ export const command: Command = makeCommand({
       if (value !== undefined) defaults[key] = value;
     }
     const sources = () =>
-      findSources(given.model, defaults as PipeConfig, given.versions === "all" ? "all" : "latest");
+      findSources(
+        given.model,
+        defaults as PipeConfig,
+        given.versions === "all" ? "all" : "latest",
+        given.name,
+      );
     // What is wrong with the command line is told before anything is started.
     sources();
     const limit = (name: "max-body" | "max-buffered" | "max-connections", max: number) =>

@@ -78,6 +78,34 @@ export const SYMBOLS = {
   // int32_t tp_result_release(uint32_t result);
   tp_result_release: { parameters: ["u32"], result: "i32" },
 
+  // int32_t tp_instance_bind_device_rows(uint32_t instance, uint64_t offset, uint64_t stride);
+  tp_instance_bind_device_rows: { parameters: ["u32", "u64", "u64"], result: "i32" },
+  // int32_t tp_result_device(uint32_t result, uint32_t row, uint32_t rows, uint32_t output, uint32_t
+  // *tensor_out);
+  tp_result_device: { parameters: ["u32", "u32", "u32", "u32", "buffer"], result: "i32" },
+  // int32_t tp_device_open(uint32_t device, const char *options, uint32_t options_bytes);
+  tp_device_open: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  // int32_t tp_device_allocate(uint32_t device, uint64_t bytes, uint32_t *tensor_out);
+  tp_device_allocate: { parameters: ["u32", "u64", "buffer"], result: "i32" },
+  // int32_t tp_device_wrap(uint32_t device, uint64_t address, uint64_t bytes, uint32_t *tensor_out);
+  tp_device_wrap: { parameters: ["u32", "u64", "u64", "buffer"], result: "i32" },
+  // int32_t tp_device_info(uint32_t tensor, uint64_t *info);
+  tp_device_info: { parameters: ["u32", "buffer"], result: "i32" },
+  // int32_t tp_device_retain(uint32_t tensor, uint32_t count);
+  tp_device_retain: { parameters: ["u32", "u32"], result: "i32" },
+  // int32_t tp_device_release(uint32_t tensor, uint32_t count);
+  tp_device_release: { parameters: ["u32", "u32"], result: "i32" },
+  // int32_t tp_device_write(uint32_t tensor, uint64_t offset, const void *from, uint64_t bytes);
+  tp_device_write: { parameters: ["u32", "u64", "buffer", "u64"], result: "i32" },
+  // int32_t tp_device_read(uint32_t tensor, uint64_t offset, void *to, uint64_t bytes);
+  tp_device_read: { parameters: ["u32", "u64", "buffer", "u64"], result: "i32" },
+  // int32_t tp_device_join(const uint32_t *tensors, uint32_t count, uint32_t *tensor_out);
+  tp_device_join: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
+  // int32_t tp_device_limit(uint32_t device, uint64_t bytes);
+  tp_device_limit: { parameters: ["u32", "u64"], result: "i32" },
+  // int32_t tp_device_usage(uint32_t device, uint64_t *usage);
+  tp_device_usage: { parameters: ["u32", "buffer"], result: "i32" },
+
   // int32_t tp_thread_watch(uint32_t *watch_out);
   tp_thread_watch: { parameters: ["buffer"], result: "i32" },
   // int32_t tp_thread_alive(uint32_t watch);
@@ -87,6 +115,14 @@ export const SYMBOLS = {
 
   // int32_t tp_process_exit(int32_t code);
   tp_process_exit: { parameters: ["i32"], result: "i32" },
+  // int32_t tp_build_open(uint32_t *build_out);
+  tp_build_open: { parameters: ["buffer"], result: "i32" },
+  // int32_t tp_build_progress(uint32_t build, char *text, uint32_t cap);
+  tp_build_progress: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  // int32_t tp_build_cancel(uint32_t build);
+  tp_build_cancel: { parameters: ["u32"], result: "i32" },
+  // int32_t tp_build_close(uint32_t build);
+  tp_build_close: { parameters: ["u32"], result: "i32" },
 } as const;
 
 /** Bound before all else, alone: what a library of another version still has. */
@@ -135,6 +171,8 @@ export const TP_BF16 = 16;
 
 /** Bit of the batch's flags: `dims` holds the item shapes of the inputs. */
 export const TP_BATCH_DIMS = 1;
+/** Another: rows of results that nobody takes over are released. */
+export const TP_BATCH_CLAIM = 2;
 
 // The batch block, in bytes: sizes, and offsets of the fields.
 export const BATCH_BYTES = 2112;
@@ -147,9 +185,12 @@ export const ROW_BYTES = 16;
 export const ROW_CHANNEL = 0;
 export const ROW_SLOT = 4;
 export const ROW_STATUS = 8;
+export const ROW_RESULT = 12;
 export const MAX_RANK = 8;
 export const MAX_TENSORS = 64;
 export const MAX_CHANNELS = 256;
+/** One record of a slot's device rows: a tensor's handle, and the row in it. */
+export const DEVICE_REF_BYTES = 8;
 
 /** What `tp_layout` must answer: the index of an entry is the item's TP_LAYOUT_* number. */
 export const LAYOUT: readonly (readonly [item: string, value: number])[] = [
@@ -165,5 +206,7 @@ export const LAYOUT: readonly (readonly [item: string, value: number])[] = [
   ["MAX_RANK", MAX_RANK],
   ["MAX_TENSORS", MAX_TENSORS],
   ["MAX_CHANNELS", MAX_CHANNELS],
+  ["ROW_RESULT", ROW_RESULT],
+  ["DEVICE_REF_BYTES", DEVICE_REF_BYTES],
   ["BATCH_RUN", BATCH_RUN],
 ];

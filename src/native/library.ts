@@ -6,6 +6,7 @@
 
 import { TP_ERR_ARGUMENT, type Calls, type SYMBOLS } from "./abi.ts";
 import type { BindingName } from "./binding.ts";
+import { NativeDevice } from "./device.ts";
 
 /** A call of the C library failed: one of TP_ERR_*, and what the library says about it. */
 export class NativeError extends Error {
@@ -35,6 +36,9 @@ export class Native {
   /** Runs a batch and returns the status: the foreign function itself, with nothing around it. */
   readonly run: (instance: number, rows: number) => number;
 
+  /** Device tensors. */
+  readonly device: NativeDevice;
+
   readonly #calls: Calls<typeof SYMBOLS>;
   readonly #out = new Uint32Array(1);
   #text = new Uint8Array(1024);
@@ -45,6 +49,7 @@ export class Native {
     this.#calls = calls;
     this.clockMs = calls.tp_clock_ms;
     this.run = calls.tp_instance_run;
+    this.device = new NativeDevice(calls, (status) => this.failure(status));
   }
 
   describe(): LibraryDescription {
@@ -175,6 +180,31 @@ export class Native {
   exitProcess(code: number): never {
     this.#calls.tp_process_exit(code);
     throw this.failure(0);
+  }
+
+  /** A handle by which any thread watches one building of an engine, and ends it. */
+  openBuild(): number {
+    return this.#handle(this.#calls.tp_build_open(this.#out));
+  }
+
+  /** How far it is in thousandths, and what is being done; empty before it begins. */
+  buildProgress(build: number): { permille: number; stage: string } {
+    u32("build", build);
+    return JSON.parse(this.#read((text, cap) => this.#calls.tp_build_progress(build, text, cap))) as {
+      permille: number;
+      stage: string;
+    };
+  }
+
+  /** Ends the process that builds, or any that would begin; true if there was one. */
+  cancelBuild(build: number): boolean {
+    const ended = this.#calls.tp_build_cancel(u32("build", build));
+    this.#check(ended);
+    return ended === 1;
+  }
+
+  closeBuild(build: number): void {
+    this.#check(this.#calls.tp_build_close(u32("build", build)));
   }
 
   #check(status: number): void {

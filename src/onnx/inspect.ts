@@ -1,5 +1,6 @@
 /** Walks an ONNX model: what it says about itself, read without its weights. */
 
+import { onnxDtypes } from "./dtypes.ts";
 import { readTensor, readValue } from "./inspect-values.ts";
 import type { ExternalTensor, ModelInfo, ValueInfo } from "./model-info.ts";
 import { MessageReader, WIRE_BYTES, WIRE_VARINT, WireError } from "./wire-reader.ts";
@@ -26,6 +27,7 @@ class ModelWalker {
   #graph: string | null = null;
   #nodeCount = 0;
   #kept = 0;
+  #halfWeights = false;
   readonly #opsets: { domain: string; version: number }[] = [];
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
@@ -50,6 +52,7 @@ class ModelWalker {
       outputs: this.#outputs,
       initializerCount: this.#initializers.size,
       nodeCount: this.#nodeCount,
+      halfWeights: this.#halfWeights,
       opTypes: Array.from(this.#opCounts.keys()).toSorted(),
       opCounts: Object.fromEntries(Array.from(this.#opCounts).toSorted(([a], [b]) => (a < b ? -1 : 1))),
       externalData: this.#external,
@@ -162,7 +165,8 @@ class ModelWalker {
 
   /** Returns the tensor's name, and notes external data. */
   #tensor(message: MessageReader): string {
-    const { name, external } = readTensor(message);
+    const { name, dtype, external } = readTensor(message);
+    this.#halfWeights ||= dtype === onnxDtypes.float16.number || dtype === onnxDtypes.bfloat16.number;
     if (external) {
       this.#keep();
       this.#external.push(external);

@@ -15,6 +15,8 @@ export interface ModelInfo {
   /** Weights of the graph itself, and its nodes; those of subgraphs are not counted. */
   initializerCount: number;
   nodeCount: number;
+  /** Whether any of its constants is float16 or bfloat16. */
+  halfWeights: boolean;
   /**
    * Every operator that occurs, subgraphs and functions included: sorted, "domain::Op" outside ONNX's own
    * domain.

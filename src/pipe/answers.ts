@@ -6,10 +6,12 @@
 import { ExecutionError, InvariantError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
 import { Outcome, Phase, outcomeOf, phaseOf } from "../memory/slot.ts";
+import type { DeviceRows } from "./device-rows.ts";
 import { failureOf, lostCall } from "./failure.ts";
 import { GiveUps, timeoutOf } from "./give-up.ts";
 import { unmarkInFlight } from "./in-flight.ts";
 import type { CallerCounts, Request, SlotBooks } from "./requests.ts";
+import { disposeResult } from "./result.ts";
 import type { ResultReader } from "./result.ts";
 import type { PipeInput } from "./types.ts";
 
@@ -24,6 +26,7 @@ export interface AnswersOptions {
   channel: Channel;
   slots: SlotBooks;
   reader: ResultReader;
+  deviceRows: DeviceRows | null;
   counts: CallerCounts;
   nowMs: () => number;
   /** Slots have become free. */
@@ -34,6 +37,7 @@ export class Answers {
   readonly #channel: Channel;
   readonly #slots: SlotBooks;
   readonly #reader: ResultReader;
+  readonly #deviceRows: DeviceRows | null;
   readonly #counts: CallerCounts;
   readonly #nowMs: () => number;
   /** Rows between two readings of the clock: a power of two, less one. */
@@ -51,10 +55,11 @@ export class Answers {
   readonly #hung = new Set<Request>();
   #idle: (() => void)[] = [];
 
-  constructor({ channel, slots, reader, counts, nowMs, onFree }: AnswersOptions) {
+  constructor({ channel, slots, reader, deviceRows, counts, nowMs, onFree }: AnswersOptions) {
     this.#channel = channel;
     this.#slots = slots;
     this.#reader = reader;
+    this.#deviceRows = deviceRows;
     this.#counts = counts;
     this.#nowMs = nowMs;
     this.#onFree = onFree;
@@ -204,8 +209,12 @@ export class Answers {
     this.#free(request);
     if (result === undefined) return this.#fail(request, request.error);
     this.#settled(request);
-    if (request.answer(result)) this.#counts.succeeded++;
-    else this.#counts.failed++;
+    if (request.answer(result)) {
+      this.#counts.succeeded++;
+      return;
+    }
+    this.#counts.failed++;
+    disposeResult(result);
   }
 
   #readResult(request: Request): PipeInput["result"] {
@@ -223,6 +232,7 @@ export class Answers {
     const slots = this.#slotsOf(request);
     for (let row = request.rows - 1; row >= 0; row--) {
       this.#reader.drop(slots[row]);
+      this.#deviceRows?.drop(slots[row]);
       this.#slots.giveBack(slots[row]);
     }
   }

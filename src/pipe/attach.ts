@@ -12,11 +12,13 @@ import type { Native } from "../native/library.ts";
 import { loadNative } from "../native/load.ts";
 import { environment } from "../native/locate.ts";
 import { callable } from "./callable.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { Notice } from "./notice.ts";
 import type { ModelSpec } from "./spec.ts";
 import { readStats } from "./stats.ts";
+import { sweep } from "./sweep.ts";
 import type { Answered, AttachedPipe, CallOptions, PipeDescription, PipeInput, SharedPipe } from "./types.ts";
 
 /** Grows when the contents of a shared pipe change. */
@@ -43,7 +45,7 @@ export function shareOf(
     shape: MemoryShape;
     buffers: readonly ChannelBuffers[];
     spec: ModelSpec;
-    model: { library: string };
+    model: { library: string; backend: string };
   },
   config: ParsedConfig,
   description: PipeDescription,
@@ -58,7 +60,7 @@ export function shareOf(
     shape: loaded.shape,
     channels: loaded.buffers,
     spec: loaded.spec,
-    spinUs: config.spinUs,
+    spinUs: spinUsOf(config, loaded.model.backend),
     owner,
     description,
     notice: notice.buffer,
@@ -140,7 +142,7 @@ function checked(shared: SharedPipe): SharedContents {
  * Whether a watched thread lives. A watch that was ended says that the pipe was closed, which is as good as
  * no.
  */
-function isAlive(native: Native, watch: number): boolean {
+export function isAlive(native: Native, watch: number): boolean {
   try {
     return native.threadAlive(watch);
   } catch {
@@ -157,7 +159,7 @@ function claimChannel(contents: SharedContents, native: Native): Channel {
   for (let look = 0; look < LOOKS; look++) {
     for (let index = 0; index < channels.length; index++) {
       const channel = new Channel(index, shape, channels[index]);
-      if (takeChannel(channel, native)) return channel;
+      if (takeChannel(contents.spec, channel, native)) return channel;
     }
   }
   throw new ConfigError("max_callers", show(channels.length), "more places than threads that attach", {
@@ -165,7 +167,7 @@ function claimChannel(contents: SharedContents, native: Native): Channel {
   });
 }
 
-function takeChannel(channel: Channel, native: Native): boolean {
+function takeChannel(spec: ModelSpec, channel: Channel, native: Native): boolean {
   if (channel.claim()) {
     channel.watch = native.threadWatch();
     return true;
@@ -175,6 +177,7 @@ function takeChannel(channel: Channel, native: Native): boolean {
   const mine = native.threadWatch();
   const inherited = channel.inherit(watch, mine);
   endWatch(native, inherited ? watch : mine);
+  if (inherited) sweep(spec, channel, native);
   return inherited;
 }
 

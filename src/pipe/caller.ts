@@ -12,6 +12,7 @@ import { Spin } from "../memory/spin.ts";
 import { Answers } from "./answers.ts";
 import { NO_WISHES, readCallOptions } from "./call-options.ts";
 import type { Wishes } from "./call-options.ts";
+import { DeviceRows } from "./device-rows.ts";
 import { isInFlight, markInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
@@ -21,6 +22,7 @@ import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
 import { Room } from "./room.ts";
 import type { ModelSpec } from "./spec.ts";
+import { sweep } from "./sweep.ts";
 import type { Answered, CallOptions, PipeInput } from "./types.ts";
 
 /** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
@@ -48,9 +50,11 @@ export class Caller {
   readonly #pool: Pool;
   readonly #channel: Channel;
   readonly #spec: ModelSpec;
+  readonly #results: NativeResults;
   readonly #nowMs: () => number;
   readonly #bell: Doorbell;
   readonly #writer: InputWriter;
+  readonly #deviceRows: DeviceRows | null;
   readonly #answers: Answers;
   readonly #room: Room;
   readonly #scratch = newScratch();
@@ -71,12 +75,14 @@ export class Caller {
     this.#pool = options.pool;
     this.#channel = options.channel;
     this.#spec = options.spec;
+    this.#results = options.results;
     this.#nowMs = options.nowMs;
     this.#slots = new SlotBooks(options.channel.shape.slots);
     this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
     this.#rowBytes = options.spec.inputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
     this.#announces = options.spinUs > 0;
     this.#writer = new InputWriter(options.spec, options.channel);
+    this.#deviceRows = DeviceRows.of(options.spec, options.channel, options.results);
     const reader = new ResultReader(options.spec, options.channel, options.results);
     const { channel, nowMs } = options;
     this.#room = new Room(channel.shape.slots, () => Math.min(this.#slots.free, channel.ringRoom));
@@ -84,6 +90,7 @@ export class Caller {
       channel,
       slots: this.#slots,
       reader,
+      deviceRows: this.#deviceRows,
       counts: this.counts,
       nowMs,
       onFree: () => this.#room.look(),
@@ -211,6 +218,7 @@ export class Caller {
   #fill(request: Request, row: number, enteredMs: number, { timeoutMs, priority }: Wishes): number {
     const { first, rows } = this.#slots.takeRun(request, row);
     this.#writer.write(this.#scratch, row, first, rows);
+    this.#deviceRows?.write(this.#scratch, row, first, rows);
     for (let slot = first; slot < first + rows; slot++) {
       this.#channel.schedule(slot, enteredMs, timeoutMs === 0 ? 0 : enteredMs + timeoutMs, priority);
       this.#channel.publish(slot);
@@ -231,6 +239,7 @@ export class Caller {
     if (rows > this.#slots.free || rows > this.#channel.ringRoom) {
       throw new QueueFullError(rows, this.#slots.free, this.#slots.size);
     }
+    this.#deviceRows?.hold(this.#scratch);
   }
 
   /** Wakes an instance, where none runs, while the first request of a turn is copied. */
@@ -271,6 +280,7 @@ export class Caller {
     if (this.#pool.gate === Gate.shut) {
       if (this.#answers.settle() > 0) return;
       this.abandon(() => new PipeClosedError("Cannot go on: the pipe was shut before it answered"));
+      sweep(this.#spec, this.#channel, this.#results);
     } else if (!isOwnerAlive()) {
       this.abandon(() => new PipeClosedError("Cannot go on: the thread that owns the pipe ended"));
     }

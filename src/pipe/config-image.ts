@@ -1,7 +1,7 @@
 /** The keys that put what is done to an image in front of the model. */
 
 import type { ImageInput } from "../onnx/image-input.ts";
-import { readChoice, readText, refuse } from "./config-values.ts";
+import { guarded, readChoice, readText, refuse } from "./config-values.ts";
 import type { ImageOptions } from "./types.ts";
 import { tagOf } from "./views.ts";
 
@@ -49,10 +49,8 @@ const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 function partsOf(field: string, value: unknown): readonly unknown[] | null {
   if (typeof value === "string") return value.split(",", CHANNELS_MAX + 1);
   if (typeof value === "number") return [value];
-  try {
+  return guarded(field, () => {
     const isList = Array.isArray(value) || /^Float(32|64)Array$/.test(tagOf(value) ?? "");
     return isList ? Array.from((value as unknown[]).slice(0, CHANNELS_MAX + 1)) : null;
-  } catch (cause) {
-    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
-  }
+  });
 }

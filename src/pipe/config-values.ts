@@ -60,6 +60,13 @@ export function readText(field: string, value: unknown, what: string): string {
   throw refuse(field, value, `${what}, not empty and without NUL`);
 }
 
+/** TorchPipe writes 0 and 1, also as texts. */
+export function readSwitch(field: string, value: unknown): boolean {
+  if (value === true || value === 1 || value === "1") return true;
+  if (value === false || value === 0 || value === "0") return false;
+  throw refuse(field, value, "true or false");
+}
+
 export function readChoice<C extends string>(field: string, value: unknown, choices: readonly C[]): C {
   const choice = choices.find((one) => one === value);
   if (choice !== undefined) return choice;
@@ -131,4 +138,13 @@ function toNumber(value: unknown, form: RegExp): number | undefined {
   if (typeof value !== "string" || value.length > TEXT_MAX || !form.test(value)) return undefined;
   const number = Number(value);
   return Number.isFinite(number) ? number : undefined;
+}
+
+/** Runs code of the caller's: getters and the traps of proxies. */
+export function guarded<T>(field: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
+  }
 }

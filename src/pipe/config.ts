@@ -1,8 +1,7 @@
 /** From what a person wrote to what the code uses: every value checked, in one form, its unit in its name. */
 
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
-import { isEngineFile, resolveBackend } from "../backends/resolve.ts";
+import { resolveBackend } from "../backends/resolve.ts";
 import type { ResolvedBackend } from "../backends/resolve.ts";
 import type { ConfigError } from "../errors.ts";
 import { SLOT_LIMIT } from "../memory/slot.ts";
@@ -12,14 +11,17 @@ import type { ImageInput } from "../onnx/image-input.ts";
 import { readImage } from "./config-image.ts";
 import { readPrecision } from "./config-precision.ts";
 import type { PrecisionConfig } from "./config-precision.ts";
-import { readTensorrt } from "./config-tensorrt.ts";
+import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
+import { isOnnx, isUrl, readModel } from "./config-model.ts";
 import {
   checkMinMax,
+  guarded,
   readChoice,
   readInteger,
   readLimit,
   readNumber,
+  readSwitch,
   readText,
   refuse,
 } from "./config-values.ts";
@@ -27,7 +29,6 @@ import type { Limit } from "./config-values.ts";
 import { logToStderr } from "./log.ts";
 import type { Log, PipeConfig } from "./types.ts";
 import { showRows } from "./shape.ts";
-import { lengthOf, tagOf } from "./views.ts";
 
 /** A checked configuration. What depends on the model and was not given is null. */
 export interface ParsedConfig {
@@ -45,12 +46,16 @@ export interface ParsedConfig {
   intraOpThreads: number;
   session: "shared" | "own";
   warmUp: number;
-  spinUs: number;
+  selfCheck: boolean;
+  /** null: see spinUsOf. */
+  spinUs: number | null;
   onnxruntime: string | null;
   tensorrt: TensorrtConfig;
   precision: PrecisionConfig;
   /** What is put in front of the model; null: nothing. */
   image: ImageInput | null;
+  /** Where results are. */
+  output: "host" | "device";
   log: Log;
   workerUrl: string | URL | null;
 }
@@ -73,6 +78,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   intra_op_threads: true,
   session: true,
   warm_up: true,
+  self_check: true,
   spin_us: true,
   onnxruntime: true,
   mean: true,
@@ -92,7 +98,9 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   pinned_bytes: true,
   device_spin_us: true,
   compute_capability: true,
+  hardware_compatibility: true,
   tensorrt: true,
+  output: true,
   log: true,
   workerUrl: true,
 };
@@ -126,6 +134,8 @@ export function parseConfig(config: unknown): ParsedConfig {
   const max = read<Limit | null>("max", limit, null);
   const min = read<Limit | null>("min", limit, null);
   if (min !== null && max !== null) checkMinMax(min, max);
+  const tensorrt = readTensorrt(read);
+  checkDevices(tensorrt, instanceNum);
   const share = Math.max(1, Math.floor(availableParallelism() / instanceNum));
   return {
     backend,
@@ -137,9 +147,16 @@ export function parseConfig(config: unknown): ParsedConfig {
     min,
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
     maxCallers: integer("max_callers", 1, MAX_CHANNELS, 16),
-    ...readLoading(read, { intraOpThreads: share, session: "shared", warmUp: 1, onnxruntime: null }),
-    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), 100),
-    tensorrt: readTensorrt(read),
+    ...readLoading(read, {
+      intraOpThreads: share,
+      session: "shared",
+      warmUp: 1,
+      selfCheck: true,
+      onnxruntime: null,
+    }),
+    spinUs: read("spin_us", (field, value) => readNumber(field, value, 0, 10_000, "microseconds"), null),
+    tensorrt,
+    output: read("output", (field, value) => readOutput(field, value, backend), "host"),
     precision: readPrecision(read),
     image: readImage(read),
     log: read("log", readLog, logToStderr),
@@ -148,7 +165,10 @@ export function parseConfig(config: unknown): ParsedConfig {
 }
 
 /** The keys that say how a model is loaded, but for which and with what. */
-export type Loading = Pick<ParsedConfig, "intraOpThreads" | "session" | "warmUp" | "onnxruntime">;
+export type Loading = Pick<
+  ParsedConfig,
+  "intraOpThreads" | "session" | "warmUp" | "selfCheck" | "onnxruntime"
+>;
 
 export function readLoading(read: ReadValue, absent: Loading): Loading {
   const integer = (key: keyof PipeConfig, low: number, high: number, otherwise: number): number =>
@@ -157,6 +177,7 @@ export function readLoading(read: ReadValue, absent: Loading): Loading {
     intraOpThreads: integer("intra_op_threads", 1, 1024, absent.intraOpThreads),
     session: read("session", (field, value) => readChoice(field, value, ["shared", "own"]), absent.session),
     warmUp: integer("warm_up", 0, 1000, absent.warmUp),
+    selfCheck: read("self_check", readSwitch, absent.selfCheck),
     onnxruntime: read("onnxruntime", (field, value) => readText(field, value, "a path"), absent.onnxruntime),
   };
 }
@@ -190,15 +211,6 @@ function ownKeys(config: object): string[] {
   return own;
 }
 
-/** Runs code of the caller's: getters and the traps of proxies. */
-function guarded<T>(field: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw refuse(field, undefined, "a value that can be read", { cause, hint: "reading it threw" });
-  }
-}
-
 function isKnown(key: string): key is keyof PipeConfig {
   return Object.hasOwn(known, key);
 }
@@ -219,57 +231,14 @@ export function readBackend(field: string, value: unknown): ResolvedBackend {
   throw refuse(field, value, 'a bracket expression such as "SyncTensor[OnnxTensor]"');
 }
 
-export function readModel(given: Snapshot, backend: ResolvedBackend | null): ParsedConfig["model"] {
-  const unused = backend?.name === "Identity" || backend?.name === "Fault";
-  if (!given.has("model")) {
-    if (unused) return null;
-    throw refuse("model", undefined, MODEL);
-  }
-  const model = checkModel("model", given.get("model"));
-  if (backend?.name === "OnnxTensor" && typeof model === "string" && isEngineFile(model)) {
-    throw refuse("model", model, "an ONNX model, because OnnxTensor does not run TensorRT's engines");
-  }
-  return unused ? null : model;
-}
-
 const IMAGE_KEYS = ["mean", "std", "input_layout", "input_dtype", "image_input"] as const;
 const LAYER_KEYS = ["precision::fp32", "precision::fp16", "precision::bf16"] as const;
-
-/** Whether the model has a graph that can be changed. */
-function isOnnx(model: ParsedConfig["model"]): boolean {
-  return model !== null && !(typeof model === "string" && isEngineFile(model));
-}
 
 /** For keys that change an ONNX model's graph, where there is none. */
 function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): void {
   const key = of.find((one) => given.has(one));
   if (key === undefined) return;
   throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
-}
-
-const MODEL = "the path of an ONNX file, a file URL, or the file's bytes in a Uint8Array";
-
-function checkModel(field: string, value: unknown): string | Uint8Array {
-  if (tagOf(value) === "Uint8Array") {
-    if (lengthOf(value as Uint8Array) > 0) return value as Uint8Array;
-    throw refuse(field, value, MODEL, { hint: "it is empty or its buffer is detached" });
-  }
-  if (isUrl(field, value)) return pathOf(field, value);
-  const text = readText(field, value, MODEL);
-  if (!/^[A-Za-z][A-Za-z0-9+.-]+:\/\//.test(text)) return text;
-  return pathOf(field, text);
-}
-
-function pathOf(field: string, url: string | URL): string {
-  try {
-    return readText(field, fileURLToPath(url), MODEL);
-  } catch (cause) {
-    throw refuse(field, typeof url === "string" ? url : guarded(field, () => url.href), MODEL, { cause });
-  }
-}
-
-function isUrl(field: string, value: unknown): value is URL {
-  return guarded(field, () => value instanceof URL);
 }
 
 function readRunTimeout(field: string, value: unknown, backend: ResolvedBackend | null): number {

@@ -35,6 +35,7 @@ export function describePipe(
     intraOpThreads: config.intraOpThreads,
     session: config.session,
     reloads,
+    devices: spec.device === null ? [] : spec.device.ids,
   };
 }
 

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
 import { environment } from "../native/locate.ts";
 import type { EngineCandidate, EngineOptions } from "../protocol.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import { RUN_TIMEOUT_MS_MAX } from "./config.ts";
 import type { ParsedConfig } from "./config.ts";
 import { parseDims, readInteger, refuse } from "./config-values.ts";
@@ -15,23 +16,28 @@ import { MAX_RANK } from "../native/abi.ts";
  * Options of tp_model_open for one backend, but for where its library lies. Throws ConfigError for a
  * backend's arguments that mean nothing.
  */
-export function engineOptions(config: ParsedConfig, backend: BackendName): EngineOptions {
+export function engineOptions(
+  config: ParsedConfig,
+  backend: BackendName,
+  deviceId: number | null = null,
+): EngineOptions {
   const options: [string, string][] = [["backend", backend]];
   if (backend === "Identity" || backend === "Fault") return [...options, ...echoOptions(config)];
   if (typeof config.model === "string") options.push(["path", config.model]);
-  if (backend === "TensorrtTensor") return [...options, ...tensorrtOptions(config)];
+  if (backend === "TensorrtTensor") return [...options, ...tensorrtOptions(config, deviceId)];
   options.push(["threads", String(config.intraOpThreads)], ["session", config.session]);
   return options;
 }
 
 /** What is not given has the C library's default. */
-function tensorrtOptions(config: ParsedConfig): [string, string][] {
-  const { tensorrt, min, max, spinUs } = config;
+function tensorrtOptions(config: ParsedConfig, deviceId: number | null): [string, string][] {
+  const { tensorrt, min, max, output } = config;
   const given: [string, string | number | null][] = [
     ["min", min && limitText(min)],
     ["max", max && limitText(max)],
-    ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUs)],
-    ["device_id", tensorrt.deviceId],
+    ["spin_us", tensorrt.deviceSpinUs ?? Math.round(spinUsOf(config, "TensorrtTensor"))],
+    ["device_id", deviceId],
+    ["output", output === "host" ? null : output],
     ["precision", enginePrecision(config)],
     ["model::cache", tensorrt.cache],
     ["max_workspace_size", tensorrt.workspaceMb],
@@ -39,6 +45,7 @@ function tensorrtOptions(config: ParsedConfig): [string, string][] {
     ["cuda_graph", tensorrt.cudaGraph === null ? null : Number(tensorrt.cudaGraph)],
     ["pinned_bytes", tensorrt.pinnedBytes],
     ["compute_capability", tensorrt.computeCapability],
+    ["hardware_compatibility", tensorrt.hardwareCompatibility],
   ];
   return given.flatMap(([key, value]): [string, string][] => (value === null ? [] : [[key, String(value)]]));
 }

@@ -7,6 +7,7 @@ import type { Chunks } from "./chunks.ts";
 import { dtypes } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import type { RequestScratch } from "./request.ts";
+import { slotStrides } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
 
 /** Up to this many elements a loop beats the set-up of a bulk copy. */
@@ -27,8 +28,7 @@ export class InputWriter {
 
   constructor(spec: ModelSpec, channel: Channel) {
     this.#channel = channel;
-    const strides = [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes);
-    const { offsets } = payloadOffsets(strides, channel.shape.slots);
+    const { offsets } = payloadOffsets(slotStrides(spec), channel.shape.slots);
     this.#areas = spec.inputs.map(({ dtype, strideBytes }, k) => {
       const { bytes: elementBytes, carrier: Carrier } = dtypes[dtype];
       const stride = strideBytes / elementBytes;
@@ -40,10 +40,12 @@ export class InputWriter {
   }
 
   /**
-   * Copies rows `row..row + rows` of what was read into `rows` slots that follow each other, from `slot` on.
+   * Copies rows `row..row + rows` of what was read into `rows` slots that follow each other, from `slot` on;
+   * not what is in device memory.
    */
   write(scratch: RequestScratch, row: number, slot: number, rows: number): void {
     for (let k = 0; k < this.#areas.length; k++) {
+      if (scratch.devices[k] !== null) continue;
       const { elements: to, stride } = this.#areas[k];
       const chunks = scratch.chunks[k];
       if (chunks !== null) {

@@ -16,24 +16,29 @@ const PREFERRED: readonly BackendName[] = ["TensorrtTensor", "OnnxTensor"];
 
 const LOADERS: readonly string[] = ["libonnxruntime.so.1", "libonnxruntime.so"];
 
-/** `library` is the path of the C library that this thread has loaded; the instances load the same. */
-export function loadMessage(config: ParsedConfig, library: string): LoadMessage {
+/**
+ * `library` is the path of the C library that this thread has loaded; the instances load the same. `build` is
+ * the handle by which this thread watches the building of an engine.
+ */
+export function loadMessage(config: ParsedConfig, library: string, build: number | null): LoadMessage {
   const { model, backend } = config;
   const engine = typeof model === "string" && isEngineFile(model);
-  const preferred = engine ? PREFERRED.slice(0, 1) : PREFERRED;
+  // What only TensorRT can do is no reason to do without it.
+  const preferred = engine || config.output === "device" ? PREFERRED.slice(0, 1) : PREFERRED;
   const names = (backend === null ? preferred : [backend.name]).filter((name) => canCompute(config, name));
   const libraries = names.includes("OnnxTensor") ? onnxruntimes(config.onnxruntime) : [];
   const candidates = names.map((name): EngineCandidate => {
-    const options: (readonly [string, string])[] = [...engineOptions(config, name)];
-    if (name === "OnnxTensor") for (const file of libraries) options.push(["onnxruntime", file]);
-    if (name === "TensorrtTensor") options.push(...tensorrtPaths(config.tensorrt.library));
+    const apart = backend !== null && backend.process !== null;
+    const [options, ...more] = devicesOf(config, name).map((deviceId) => {
+      const inner: (readonly [string, string])[] = [...engineOptions(config, name, deviceId)];
+      if (name === "OnnxTensor") for (const file of libraries) inner.push(["onnxruntime", file]);
+      if (name === "TensorrtTensor") inner.push(...tensorrtPaths(config.tensorrt.library));
+      // A child process builds by itself, where no handle of this process means anything.
+      if (name === "TensorrtTensor" && !apart && build !== null) inner.push(["build", String(build)]);
+      return apart ? processOptions(backend.process!, inner, config.runTimeoutMs) : inner;
+    });
     const conversion = engine ? null : graphConversion(config, name);
-    if (backend === null || backend.process === null) return { backend: name, options, conversion };
-    return {
-      backend: `Process[${name}]`,
-      options: processOptions(backend.process, options, config.runTimeoutMs),
-      conversion,
-    };
+    return { backend: apart ? `Process[${name}]` : name, options, more, conversion };
   });
   return {
     kind: "load",
@@ -51,6 +56,11 @@ function canCompute({ backend, precision }: ParsedConfig, name: BackendName): bo
   if (backend === null) return false;
   const expected = "fp32, tf32 or fp16, because ONNX Runtime's CPU kernels have no bfloat16";
   throw new ConfigError("precision", "bf16", expected);
+}
+
+/** The devices that the model is loaded on; null: the default one, or none. */
+function devicesOf({ tensorrt }: ParsedConfig, backend: BackendName): readonly (number | null)[] {
+  return backend === "TensorrtTensor" && tensorrt.deviceIds !== null ? tensorrt.deviceIds : [null];
 }
 
 /**

@@ -17,6 +17,7 @@ type Changing = Pick<
   | "model"
   | "intraOpThreads"
   | "session"
+  | "devices"
   | "reloads"
 >;
 
@@ -37,7 +38,7 @@ export class Notice {
 
   /** Owner: what is told from here on; its `reloads` is the number of reloads from here on. */
   write(description: PipeDescription): void {
-    const { backend, intraOpThreads, session, reloads } = description;
+    const { backend, intraOpThreads, session, devices, reloads } = description;
     const cut = (text: string): string => text.slice(0, FIELD_CHARACTERS);
     const changing: Changing = {
       backend,
@@ -47,6 +48,7 @@ export class Notice {
       model: cut(description.model),
       intraOpThreads,
       session,
+      devices,
       reloads,
     };
     const text = new TextEncoder().encode(JSON.stringify(changing));

@@ -36,8 +36,10 @@ export interface PrecisionOptions {
 
 /** The keys of `TensorrtTensor`. */
 export interface TensorrtOptions {
-  /** The CUDA device, counted from 0. Default 0. */
-  device_id?: number | string;
+  /** The CUDA device, counted from 0, or several: instances are made on them in turn. Default 0. */
+  device_id?: number | string | readonly (number | string)[];
+  /** Where results are: a Tensor on the `"host"`, or a DeviceTensor on the `"device"`. Default `"host"`. */
+  output?: "host" | "device";
   /**
    * File that keeps the built engine. One that does not fit the model, the options, TensorRT or the device is
    * built anew.
@@ -61,6 +63,12 @@ export interface TensorrtOptions {
   device_spin_us?: number | string;
   /** TensorRT for RTX: an engine for `"any"` device it knows, or for the `"current"` one. Default `"any"`. */
   compute_capability?: "any" | "current";
+  /**
+   * Devices that the engine runs on besides that it is built on: those of `"ampere_plus"`, or of the
+   * `"same_compute_capability"` (TensorRT 10.9 or later). Such engines may be slower. Not with TensorRT for
+   * RTX. Default `"none"`.
+   */
+  hardware_compatibility?: "none" | "ampere_plus" | "same_compute_capability";
   /** Path of libnvinfer or libtensorrt_rtx. Default: `TRTPIPE_TENSORRT`, the loader's path. */
   tensorrt?: string;
 }

@@ -15,15 +15,17 @@ import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import { Supervisor } from "../scheduler/supervise.ts";
-import { INTERRUPT_MS, Watchdog } from "../scheduler/watchdog.ts";
+import { isAlive } from "./attach.ts";
+import { spinUsOf } from "./busy-wait.ts";
+import { CallWatch } from "./call-watch.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
-import { guardExit, unguardExit } from "./exit.ts";
-import type { Guarded } from "./exit.ts";
 import { asLoadError } from "./load-error.ts";
 import { Reloader } from "./reload.ts";
+import { checkedSpec, rowCheck } from "./self-check.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
+import { sweep } from "./sweep.ts";
 import type { Log } from "./types.ts";
 
 /** What exists once the model is loaded. */
@@ -43,19 +45,15 @@ export class Owner {
   readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
-  /**
-   * By thread: its instance in the C library, while it has it, and the batch block, which that may use for as
-   * long.
-   */
+  /** By thread: its instance in the C library, while it has it, and the batch block that this uses. */
   readonly #held = new Map<number, HeldMemory>();
   /** Blocks of threads that ended while a native call of theirs went on. */
   readonly #keptBlocks: SharedArrayBuffer[] = [];
-  /** Handles of the loaded models: one, and while another takes its place, two. */
+  /** Handles of the loaded models, one for each device, and while others take their place, of both. */
   readonly #models = new Set<number>();
   readonly #reloader: Reloader;
   #caller: Caller | null = null;
-  #watchdog: Watchdog | null = null;
-  #guarded: Guarded | null = null;
+  #calls: CallWatch | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
   #leaving = false;
@@ -75,8 +73,8 @@ export class Owner {
       startMessage: (instance) => this.startMessage(this.#config, this.loaded, instance, 0),
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
       onReport: (thread, report) => {
-        if (report.kind === "ready" || report.kind === "prepared") this.#held.set(thread, report);
-        else if (report.kind === "running") this.#watchdog?.look();
+        if ("handle" in report) this.#held.set(thread, report);
+        else if (report.kind === "running") this.#calls?.look();
       },
       onEnd: (thread, gaveBack) => this.#onEnd(thread, gaveBack),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
@@ -108,25 +106,38 @@ export class Owner {
       throw asLoadError(error, message, "library", `Cannot start a thread from ${this.#url.href} (${hint})`);
     });
     if (model.kind !== "loaded") throw new InvariantError(`a loading thread answered ${model.kind}`);
-    this.#models.add(model.model);
+    this.keepModels(model.models);
     if (this.#leaving) {
       this.#letGo();
       throw new PipeClosedError("Cannot start a pipe that was given up");
     }
     const loaded = this.#allocate(model);
     this.#loaded = loaded;
+    const path = message.path || "bytes";
     const { note } = loaded.spec;
-    if (note !== "") this.#log("warn", note, { model: message.path || "bytes" });
+    if (note !== "") this.#log("warn", note, { model: path });
     const starts = Array.from({ length: loaded.shape.instances }, (_, instance) => {
       const start = this.startMessage(this.#config, loaded, instance, 0);
       return instance === 0 ? this.#supervisor.send(0, start) : this.#supervisor.spawn(instance, start);
     });
-    // All of them, so that none is still starting when the first one's failure is told.
-    await Promise.allSettled(starts);
-    await Promise.all(starts).catch((error: unknown) => {
+    const [first] = await this.#all(starts, message);
+    if (first.kind !== "made") return loaded;
+    const spec = first.check === null ? loaded.spec : checkedSpec(first.check, loaded.spec, path, this.#log);
+    this.#loaded = { ...loaded, spec };
+    const serve = { kind: "serve", servedRows: spec.maxRows } as const;
+    await this.#all(
+      starts.map((_, instance) => this.#supervisor.send(instance, serve)),
+      message,
+    );
+    return this.#loaded;
+  }
+
+  /** All of them, so that none is still starting when the first one's failure is told. */
+  async #all(answers: readonly Promise<FromInstance>[], message: LoadMessage): Promise<FromInstance[]> {
+    await Promise.allSettled(answers);
+    return await Promise.all(answers).catch((error: unknown) => {
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     });
-    return loaded;
   }
 
   /** Opens the gate: callers may call. `nowMs` is the common clock. */
@@ -134,17 +145,9 @@ export class Owner {
     const { pool, channels } = this.loaded;
     this.#caller = caller;
     this.#supervisor.watch(pool, channels);
-    // Child processes keep to the bound themselves.
-    const runTimeoutMs = this.#config.backend?.process ? 0 : this.#config.runTimeoutMs;
-    const interrupt = (instance: number, run: number): void => this.#interrupt(instance, run);
-    this.#watchdog = new Watchdog(pool, runTimeoutMs, nowMs, {
-      interrupt,
-      onLost: (instance, ranMs) => this.#lose(instance, ranMs),
-    });
-    this.#guarded = { pool, interrupt, exitProcess: (code) => this.#native.exitProcess(code) };
-    guardExit(this.#guarded);
+    this.#calls = new CallWatch(pool, this.#config, nowMs, this.#native, this.#supervisor, this.#held);
     pool.setGate(Gate.open);
-    this.#watchdog.look();
+    this.#calls.look();
   }
 
   /** See Pipe. */
@@ -159,12 +162,12 @@ export class Owner {
     this.#loaded = loaded;
   }
 
-  keepModel(model: number): void {
-    this.#models.add(model);
+  keepModels(models: readonly number[]): void {
+    for (const model of models) this.#models.add(model);
   }
 
-  closeModel(model: number): void {
-    if (this.#models.delete(model)) this.#native.closeModel(model);
+  closeModels(models: readonly number[]): void {
+    for (const model of models) if (this.#models.delete(model)) this.#native.closeModel(model);
   }
 
   /** Stops admission, lets the instances finish what was admitted, and ends them. */
@@ -195,24 +198,17 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of this.loaded.channels) channel.ringCaller();
+    this.#sweep();
     this.#letGo();
   }
 
-  #interrupt(instance: number, run: number): void {
-    const held = this.#held.get(this.#supervisor.serving(instance));
-    if (held === undefined) return;
-    try {
-      this.#native.interruptRun(held.handle, run);
-    } catch (error) {
-      // Its thread has just ended.
-      if (!(error instanceof NativeError)) throw error;
+  /** Of callers that cannot do so themselves: those whose threads ended, and our own after it gave up. */
+  #sweep(): void {
+    const { channels, spec } = this.loaded;
+    for (const channel of channels) {
+      const { index, watch } = channel;
+      if (index === 0 || (watch !== 0 && !isAlive(this.#native, watch))) sweep(spec, channel, this.#native);
     }
-  }
-
-  /** A call hangs. What it may still write to stays as it is: see Supervisor.lose. */
-  #lose(instance: number, ranMs: number): void {
-    const ran = `a call runs for ${Math.round(ranMs)} ms`;
-    this.#supervisor.lose(instance, `${ran}, and was asked to end ${INTERRUPT_MS} ms ago`);
   }
 
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */
@@ -231,8 +227,7 @@ export class Owner {
 
   /** Gives the native handles back, once. */
   #letGo(): void {
-    this.#watchdog?.stop();
-    if (this.#guarded !== null) unguardExit(this.#guarded);
+    this.#calls?.stop();
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
     for (const model of this.#models) this.#native.closeModel(model);
@@ -259,13 +254,30 @@ export class Owner {
     return { model, spec, shape, pool, buffers, channels };
   }
 
+  /**
+   * The first instance checks batches before its model serves. Of a new pipe the others wait for what it
+   * finds; of a reload they do not, since `max` stays, and a replacement's model has been checked.
+   */
+  #checking(
+    config: ParsedConfig,
+    { spec, model }: Loaded,
+    instance: number,
+    ticket: number,
+  ): Pick<StartMessage, "servedRows" | "check"> {
+    const isNew = this.#caller === null;
+    const check = isNew || ticket !== 0 ? rowCheck(config, spec, model) : null;
+    const waits = check !== null && (isNew || instance === 0);
+    return { servedRows: waits ? null : spec.maxRows, check: instance === 0 ? check : null };
+  }
+
   startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage {
     // A new one for each thread: a native call of the one before may still write to its own.
     const block = new SharedArrayBuffer(BATCH_BYTES + loaded.shape.maxRows * ROW_BYTES);
+    const { device } = loaded.spec;
     return {
       kind: "start",
       library: loaded.model.library,
-      model: loaded.model.model,
+      model: loaded.model.models[instance % loaded.model.models.length],
       instance,
       ticket,
       shape: loaded.shape,
@@ -273,12 +285,14 @@ export class Owner {
       channels: loaded.buffers,
       block,
       minRows: loaded.spec.minRows,
+      ...this.#checking(config, loaded, instance, ticket),
       batchingTimeoutMs: config.batchingTimeoutMs,
-      spinUs: config.spinUs,
+      spinUs: spinUsOf(config, loaded.model.backend),
       // Rows wait for whoever replaces an instance that died: they are its warm-up.
       warmUp: this.#caller === null || ticket !== 0 ? config.warmUp : 0,
       inputs: openDims(loaded.spec.inputs),
       outputs: openDims(loaded.spec.outputs),
+      deviceOutputs: device === null || device.ids.length === 0 ? null : device.outputs,
       // Whoever dies on request does so once.
       hooks: this.hooks !== null && this.#caller !== null ? { ...this.hooks, kill: null } : this.hooks,
     };

@@ -5,6 +5,8 @@ import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/library.ts";
 import { AbortWait } from "./abort-wait.ts";
 import { shareOf } from "./attach.ts";
+import { BuildWatch } from "./build-watch.ts";
+import { spinUsOf } from "./busy-wait.ts";
 import { callable } from "./callable.ts";
 import { Caller } from "./caller.ts";
 import { threadClock } from "../native/clock.ts";
@@ -27,23 +29,27 @@ import { workerUrl } from "./worker-url.ts";
  * blocks the calling thread's event loop.
  */
 export async function pipe(config: PipeConfig, options: PipeOptions = {}): Promise<Pipe> {
-  const { signal } = options;
+  const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const parsed = parseConfig(config);
   const native = loadNative();
   const owner = new Owner(parsed, native, workerUrl(parsed.workerUrl));
   const aborted = new AbortWait(signal ?? null);
+  const watch = new BuildWatch(native, onProgress);
   try {
-    await Promise.race([owner.load(loadMessage(parsed, native.path)), aborted.promise]);
+    await Promise.race([owner.load(loadMessage(parsed, native.path, watch.handle)), aborted.promise]);
     signal?.throwIfAborted();
     return open(owner, parsed, native);
   } catch (error) {
+    const ended = signal?.aborted === true && watch.cancel();
     const gone = owner.leave();
-    // Who gives up does not wait: an engine that is loading comes to its end and is then closed.
-    if (!signal?.aborted) await gone;
+    // Who gives up does not wait for an engine that is loading: it comes to its end and is then closed. A
+    // build ends at once, and its files are gone before the caller goes on.
+    if (!signal?.aborted || ended) await gone;
     throw error;
   } finally {
     aborted.end();
+    watch.end();
   }
 }
 
@@ -52,7 +58,7 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
   const { pool, channels, spec } = owner.loaded;
   const channel = channels[0];
   channel.claim();
-  const { spinUs } = config;
+  const spinUs = spinUsOf(config, owner.loaded.model.backend);
   const nowMs = threadClock(native);
   if (owner.hooks !== null) slowCaller(owner.hooks, channel, nowMs);
   const caller = new Caller({

@@ -1,9 +1,10 @@
 /** What `reload()` takes: the keys that do not decide how memory and threads are laid out. */
 
 import { ConfigError } from "../errors.ts";
-import { readBackend, readLoading, readModel, reading, snapshot } from "./config.ts";
+import { readBackend, readLoading, reading, snapshot } from "./config.ts";
+import { readModel } from "./config-model.ts";
 import type { ParsedConfig, Snapshot } from "./config.ts";
-import { readTensorrt } from "./config-tensorrt.ts";
+import { checkDevices, readOutput, readTensorrt } from "./config-tensorrt.ts";
 import type { TensorrtConfig } from "./config-tensorrt.ts";
 import { refuse } from "./config-values.ts";
 import { readPrecision } from "./config-precision.ts";
@@ -18,9 +19,10 @@ export type ReloadKey =
   | "intra_op_threads"
   | "session"
   | "warm_up"
+  | "self_check"
   | "onnxruntime"
   | PrecisionKey
-  | keyof TensorrtOptions;
+  | Exclude<keyof TensorrtOptions, "output">;
 
 /** What is not given stays as it is, the model too: its file is then read again. */
 export interface ReloadOptions extends Pick<PipeConfig, ReloadKey> {
@@ -46,6 +48,7 @@ const known: Readonly<Record<ReloadKey, true>> = {
   intra_op_threads: true,
   session: true,
   warm_up: true,
+  self_check: true,
   onnxruntime: true,
   device_id: true,
   ...precisionKeys,
@@ -54,6 +57,7 @@ const known: Readonly<Record<ReloadKey, true>> = {
   optimization_level: true,
   cuda_graph: true,
   compute_capability: true,
+  hardware_compatibility: true,
   pinned_bytes: true,
   device_spin_us: true,
   tensorrt: true,
@@ -95,6 +99,8 @@ export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedC
   const backend = read("backend", readBackend, current.backend);
   const given = new Map(changes);
   if (!given.has("model") && current.model !== null) given.set("model", current.model);
+  const tensorrt = changedTensorrt(current.tensorrt, readTensorrt(read));
+  checkDevices(tensorrt, current.instanceNum);
   return {
     ...current,
     ...readLoading(read, current),
@@ -103,7 +109,8 @@ export function changedConfig(current: ParsedConfig, changes: Snapshot): ParsedC
     precision: Object.keys(precisionKeys).some((key) => changes.has(key as PrecisionKey))
       ? readPrecision(read)
       : current.precision,
-    tensorrt: changedTensorrt(current.tensorrt, readTensorrt(read)),
+    tensorrt,
+    output: readOutput("output", current.output, backend),
   };
 }
 

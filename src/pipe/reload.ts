@@ -1,12 +1,12 @@
 /**
- * `reload()`: another model in place of the one that is served. It is loaded and warmed up on threads of its
- * own, while the old one serves; then each instance changes over when its running batch is done. On the
- * owner's thread.
+ * `reload()`: another model in place of the one that is served. It is loaded, checked and warmed up on
+ * threads of its own, while the old one serves; then each instance changes over when its running batch is
+ * done. On the owner's thread.
  */
 
 import { InvariantError } from "../errors.ts";
 import type { Native } from "../native/library.ts";
-import type { FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
+import type { CheckReport, FromInstance, LoadedMessage, LoadMessage, StartMessage } from "../protocol.ts";
 import type { Supervisor } from "../scheduler/supervise.ts";
 import { AbortWait } from "./abort-wait.ts";
 import type { ParsedConfig } from "./config.ts";
@@ -15,8 +15,10 @@ import { loadMessage } from "./load-message.ts";
 import type { Loaded } from "./owner.ts";
 import { changedConfig, readReload } from "./reload-options.ts";
 import type { GivenReload } from "./reload-options.ts";
-import { checkSameModel } from "./same-model.ts";
+import { checkSameModel, inSlotsOf } from "./same-model.ts";
+import { checkSuccessor } from "./self-check.ts";
 import { modelSpec } from "./spec.ts";
+import type { ModelSpec } from "./spec.ts";
 
 /** What a reload needs of the pipe. */
 export interface ReloadPlace {
@@ -25,9 +27,9 @@ export interface ReloadPlace {
   startMessage(config: ParsedConfig, loaded: Loaded, instance: number, ticket: number): StartMessage;
   /** Whoever starts from here on starts with these. */
   serve(config: ParsedConfig, loaded: Loaded): void;
-  /** A model is loaded: the pipe closes it at its end, unless it is closed before. */
-  keepModel(model: number): void;
-  closeModel(model: number): void;
+  /** A model is loaded, on each device: the pipe closes it at its end, unless it is closed before. */
+  keepModels(models: readonly number[]): void;
+  closeModels(models: readonly number[]): void;
 }
 
 /** One call of `reload()`. */
@@ -36,8 +38,8 @@ class Attempt {
   readonly #stop = new AbortController();
   /** Rejects when the reload is given up. */
   readonly stopped: AbortWait = new AbortWait(this.#stop.signal);
-  /** Handle of the new model, 0 before it is loaded. */
-  model = 0;
+  /** Handles of the new model, one for each device; none before it is loaded. */
+  models: readonly number[] = [];
 
   constructor(given: GivenReload) {
     this.given = given;
@@ -117,7 +119,7 @@ export class Reloader {
     attempt.ignoreSignal();
     await attempt.unlessStopped(changing.over);
     // The native library has the old threads' memory until they have ended.
-    void this.#supervisor.left().then(() => place.closeModel(old.model.model));
+    void this.#supervisor.left().then(() => place.closeModels(old.model.models));
   }
 
   /** Makes the new instances and asks the old ones to change over; tells when they have. */
@@ -125,18 +127,19 @@ export class Reloader {
     const place = this.#place;
     const supervisor = this.#supervisor;
     const config = changedConfig(place.config, attempt.given.changes);
-    const message = loadMessage(config, this.#native.path);
+    const message = loadMessage(config, this.#native.path, null);
     const ticket = await attempt.unlessStopped(supervisor.beginSuccession());
     try {
       const model = await attempt.unlessStopped(this.#load(attempt, message));
-      checkSameModel(place.loaded.model.description, model.description, modelName(message));
-      const spec = modelSpec(model.description, config);
-      const { note } = spec;
-      if (note !== "") config.log("warn", note, { model: modelName(message) });
+      const name = modelName(message);
+      checkSameModel(place.loaded.model.description, model.description, name);
+      const spec = inSlotsOf(place.loaded.spec, modelSpec(model.description, config));
+      if (spec.note !== "") config.log("warn", spec.note, { model: name });
       const next = { ...place.loaded, model, spec };
       const prepared = Array.from({ length: next.shape.instances }, (_, instance) => {
         const start = place.startMessage(config, next, instance, ticket);
-        return instance === 0 ? supervisor.sendHeir(0, start) : supervisor.spawnHeir(instance, start);
+        if (instance !== 0) return supervisor.spawnHeir(instance, start);
+        return this.#prepareFirst(start, spec, (report) => checkSuccessor(report, spec, name, config.log));
       });
       await attempt.unlessStopped(Promise.all(prepared));
       const over = supervisor.succeed();
@@ -146,10 +149,22 @@ export class Reloader {
       const isStopped = attempt.isStopped;
       attempt.stop(error);
       supervisor.callOff({ kind: "leave" });
-      if (attempt.model !== 0) place.closeModel(attempt.model);
+      place.closeModels(attempt.models);
       if (isStopped) throw error;
       throw asLoadError(error, message, "warm-up", "Cannot start an instance");
     }
+  }
+
+  /** The thread that loaded the model checks batches before it goes on; the others are made meanwhile. */
+  async #prepareFirst(
+    start: StartMessage,
+    { maxRows }: ModelSpec,
+    judge: (report: CheckReport) => void,
+  ): Promise<FromInstance> {
+    const report = await this.#supervisor.sendHeir(0, start);
+    if (report.kind !== "made") return report;
+    if (report.check !== null) judge(report.check);
+    return await this.#supervisor.sendHeir(0, { kind: "serve", servedRows: maxRows });
   }
 
   async #load(attempt: Attempt, message: LoadMessage): Promise<LoadedMessage> {
@@ -159,11 +174,11 @@ export class Reloader {
     if (report.kind !== "loaded") throw new InvariantError(`a loading thread answered ${report.kind}`);
     if (attempt.isStopped) {
       // It came to its end all the same: nobody wants it.
-      this.#native.closeModel(report.model);
+      for (const model of report.models) this.#native.closeModel(model);
       return report;
     }
-    attempt.model = report.model;
-    this.#place.keepModel(report.model);
+    attempt.models = report.models;
+    this.#place.keepModels(report.models);
     return report;
   }
 }

@@ -6,6 +6,7 @@
 import { InputError } from "../errors.ts";
 import { MAX_RANK } from "../native/abi.ts";
 import { readPieces } from "./chunks.ts";
+import { DeviceTensor } from "./device-tensor.ts";
 import type { ModelSpec } from "./spec.ts";
 import { Tensor, isTensorLike } from "./tensor.ts";
 import type { TensorLike } from "./tensor.ts";
@@ -19,6 +20,8 @@ export interface RequestValue {
   view: unknown;
   /** Set in place of `view` when the data came as an array of byte arrays. */
   pieces: readonly Uint8Array[] | null;
+  /** Instead of a view, if it is in device memory. */
+  device: DeviceTensor | null;
   /** undefined for bare data. */
   dtype: unknown;
   /** Number of dimensions; -1 for bare data. */
@@ -27,7 +30,7 @@ export interface RequestValue {
 }
 
 export function newValue(): RequestValue {
-  return { view: undefined, pieces: null, dtype: undefined, rank: -1, dims: [] };
+  return { view: undefined, pieces: null, device: null, dtype: undefined, rank: -1, dims: [] };
 }
 
 /** `input.data` of an object that can take a result; a stale result is deleted. */
@@ -67,7 +70,8 @@ export function asInputError(error: unknown): InputError {
  * too.
  */
 function isSingle(data: unknown, { inputs }: ModelSpec): boolean {
-  if (tagOf(data) !== undefined || Array.isArray(data) || data instanceof Tensor) return true;
+  if (tagOf(data) !== undefined || Array.isArray(data)) return true;
+  if (data instanceof Tensor || data instanceof DeviceTensor) return true;
   if (!isTensorLike(data)) return false;
   return !["data", "shape", "dtype"].every((key) => inputs.some(({ name }) => name === key));
 }
@@ -99,6 +103,7 @@ function isRecord(data: unknown): data is object {
 }
 
 function readValue(value: unknown, name: string, to: RequestValue): void {
+  to.device = null;
   to.pieces = Array.isArray(value) ? (readPieces(value) ?? null) : null;
   if (tagOf(value) !== undefined || to.pieces !== null) {
     to.view = value;
@@ -106,13 +111,22 @@ function readValue(value: unknown, name: string, to: RequestValue): void {
     to.rank = -1;
     return;
   }
+  if (value instanceof DeviceTensor) {
+    readShaped(value, undefined, name, to);
+    to.device = value;
+    return;
+  }
   if (!isTensorLike(value)) throw new InputError(name, "a Tensor or typed array", showSafely(value));
-  readTensor(value, name, to);
+  readShaped(value, value.data, name, to);
 }
 
-function readTensor(value: TensorLike, name: string, to: RequestValue): void {
+function readShaped(
+  value: Pick<TensorLike, "shape" | "dtype">,
+  view: unknown,
+  name: string,
+  to: RequestValue,
+): void {
   const shape: unknown = value.shape;
-  const view: unknown = value.data;
   to.view = view;
   to.pieces = Array.isArray(view) ? (readPieces(view) ?? null) : null;
   to.dtype = value.dtype;

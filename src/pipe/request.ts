@@ -8,6 +8,8 @@ import { checkPieces } from "./chunks.ts";
 import type { Chunks } from "./chunks.ts";
 import { dtypes, isDtype, showDtype } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
+import { checkPlace } from "./device-rows.ts";
+import type { DeviceTensor } from "./device-tensor.ts";
 import { asInputError, readData, readValues } from "./request-values.ts";
 import type { RequestValue } from "./request-values.ts";
 import { showCount, showRows, showShape } from "./shape.ts";
@@ -23,8 +25,10 @@ export interface RequestScratch {
    * to read until the caller's code runs again.
    */
   readonly sources: TensorData[];
-  /** The bytes of inputs that came in pieces; null where `sources` has them. */
+  /** The bytes of inputs that came in pieces; null where they did not. */
   readonly chunks: (Chunks | null)[];
+  /** What is in device memory; null for the others. */
+  readonly devices: (DeviceTensor | null)[];
   /** Elements of one row of each input. */
   readonly elements: number[];
   /** The open dimensions of all inputs, in the order of the inputs and their dimensions. */
@@ -37,7 +41,8 @@ export interface RequestScratch {
 const NOTHING = new Uint8Array(0);
 
 export function newScratch(): RequestScratch {
-  return { rows: 0, sources: [], chunks: [], elements: [], dims: [], values: [], reading: false };
+  const values: RequestValue[] = [];
+  return { rows: 0, sources: [], chunks: [], devices: [], elements: [], dims: [], values, reading: false };
 }
 
 /**
@@ -79,10 +84,10 @@ function checkValues(spec: ModelSpec, values: readonly RequestValue[], scratch: 
 }
 
 /** Forgets the caller's data, which would otherwise be kept until the next request. */
-export function clearScratch({ sources, chunks }: RequestScratch): void {
+export function clearScratch({ sources, chunks, devices }: RequestScratch): void {
   for (let k = 0; k < sources.length; k++) {
     sources[k] = NOTHING;
-    chunks[k] = null;
+    chunks[k] = devices[k] = null;
   }
 }
 
@@ -96,7 +101,7 @@ function readBare(data: object, input: InputSpec, spec: ModelSpec, scratch: Requ
     return false;
   scratch.rows = rows;
   scratch.sources[0] = data;
-  scratch.chunks[0] = null;
+  scratch.chunks[0] = scratch.devices[0] = null;
   scratch.elements[0] = input.itemElements;
   return true;
 }
@@ -113,9 +118,11 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
     const got = isDtype(value.dtype) ? `a Tensor of ${value.dtype}` : `dtype ${showSafely(value.dtype)}`;
     throw new InputError(input.name, showDtype(input.dtype), got);
   }
-  const { view, pieces } = value;
+  const { view, pieces, device } = value;
   value.view = undefined;
-  value.pieces = null;
+  value.pieces = value.device = null;
+  scratch.chunks[k] = scratch.devices[k] = null;
+  if (device !== null) return checkDevice(spec, k, value, device, scratch);
   if (pieces !== null) return checkChunks(spec, k, value, pieces, scratch);
   const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
@@ -131,7 +138,6 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
   scratch.sources[k] = isPlain(carrier, input)
     ? carrier
     : new dtypes[input.dtype].carrier(bufferOf(carrier), byteOffsetOf(carrier), length);
-  scratch.chunks[k] = null;
   scratch.elements[k] = elements;
   return rows;
 }
@@ -163,6 +169,24 @@ function checkChunks(
   scratch.sources[k] = NOTHING;
   scratch.chunks[k] = chunks;
   scratch.elements[k] = elements;
+  return rows;
+}
+
+/** The same for what is in device memory: its class vouches for its length. */
+function checkDevice(
+  spec: ModelSpec,
+  k: number,
+  value: RequestValue,
+  tensor: DeviceTensor,
+  scratch: RequestScratch,
+): number {
+  const input = spec.inputs[k];
+  checkPlace(spec, input.name, tensor);
+  const rows = shapedRows(spec, input, value);
+  checkRows(spec, input, rows);
+  scratch.sources[k] = NOTHING;
+  scratch.devices[k] = tensor;
+  scratch.elements[k] = itemElements(spec, value);
   return rows;
 }
 

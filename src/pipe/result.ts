@@ -1,28 +1,39 @@
 /** Answers out of slots: every result is a copy that belongs to the caller. */
 
-import { ExecutionError, InvariantError } from "../errors.ts";
+import { InvariantError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
 import { payloadOffsets } from "../memory/layout.ts";
-import { MAX_RANK } from "../native/abi.ts";
 import type { Native } from "../native/library.ts";
+import { DeviceOutputReader } from "./device-result.ts";
+import { DeviceTensor } from "./device-tensor.ts";
 import { dtypes } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
 import { isFloat } from "./input.ts";
-import { elementsOf, showShape } from "./shape.ts";
+import { fullShape, openItem } from "./result-shape.ts";
+import type { Place } from "./result-shape.ts";
+import { elementsOf } from "./shape.ts";
+import { slotStrides } from "./spec.ts";
 import type { ModelSpec, TensorLayout } from "./spec.ts";
 import { Tensor } from "./tensor.ts";
 import type { PipeInput } from "./types.ts";
 
-/** Where outputs that did not fit into a slot are. */
-export type NativeResults = Pick<Native, "resultCopy" | "resultRelease" | "lastError">;
+/** Where outputs that did not fit into a slot are, and those that stay in device memory. */
+export type NativeResults = Pick<Native, "resultCopy" | "resultRelease" | "lastError" | "device" | "path">;
 
 type Result = NonNullable<PipeInput["result"]>;
 
 /** Up to this many elements a loop beats the set-up of a bulk copy. */
 const LOOP_ELEMENTS = 32;
 
+/** Gives back what a result has of device memory, where nobody will get it. */
+export function disposeResult(result: Result): void {
+  const values =
+    result instanceof Tensor || result instanceof DeviceTensor ? [result] : Object.values(result);
+  for (const value of values) if (value instanceof DeviceTensor) value.dispose();
+}
+
 export class ResultReader {
-  readonly #outputs: readonly OutputReader[];
+  readonly #outputs: readonly { name: string; read(slots: ArrayLike<number>): Tensor | DeviceTensor }[];
   readonly #channel: Channel;
   readonly #results: NativeResults;
   readonly #open: boolean;
@@ -32,8 +43,7 @@ export class ResultReader {
   constructor(spec: ModelSpec, channel: Channel, results: NativeResults) {
     this.#channel = channel;
     this.#results = results;
-    const strides = [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes);
-    const { offsets } = payloadOffsets(strides, channel.shape.slots);
+    const { offsets } = payloadOffsets(slotStrides(spec), channel.shape.slots);
     this.rowBytes = spec.outputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
     let openBefore = 0;
     this.#outputs = spec.outputs.map((output, k) => {
@@ -44,9 +54,10 @@ export class ResultReader {
         open,
         batched: spec.batch !== "none",
       };
+      if (spec.device?.outputs) return new DeviceOutputReader(output, place, channel, results);
       return new OutputReader(output, place, channel, results);
     });
-    this.#open = openBefore > 0;
+    this.#open = openBefore > 0 || spec.device?.outputs === true;
   }
 
   /**
@@ -55,7 +66,14 @@ export class ResultReader {
    */
   read(slots: ArrayLike<number>): Result {
     if (this.#outputs.length === 1) return this.#outputs[0].read(slots);
-    return Object.fromEntries(this.#outputs.map((output) => [output.name, output.read(slots)]));
+    const result: Record<string, Tensor | DeviceTensor> = {};
+    try {
+      for (const output of this.#outputs) result[output.name] = output.read(slots);
+      return result as Result;
+    } catch (error) {
+      disposeResult(result as Result);
+      throw error;
+    }
   }
 
   /** The slot will be used again: what it still holds in native memory is given back. */
@@ -67,16 +85,6 @@ export class ResultReader {
     control[layout.result + slot] = 0;
     this.#results.resultRelease(result >>> 0);
   }
-}
-
-interface Place {
-  /**
-   * First byte in the payload, index among the outputs, index among those whose shape is open (-1: fixed).
-   */
-  offset: number;
-  index: number;
-  open: number;
-  batched: boolean;
 }
 
 class OutputReader {
@@ -108,7 +116,7 @@ class OutputReader {
   }
 
   read(slots: ArrayLike<number>): Tensor {
-    const item = this.#fixedItem ?? this.#openItem(slots);
+    const item = this.#fixedItem ?? openItem(this.#channel, this.#place.open, slots, this.name);
     const elements = item === this.#fixedItem ? this.#stride : elementsOf(item);
     const rows = slots.length;
     const { dtype } = this.#layout;
@@ -149,30 +157,7 @@ class OutputReader {
     return ((control[layout.nativeOutputs + slot] >>> this.#place.index) & 1) === 1;
   }
 
-  /** The item shape that the run gave; all rows of a request must have the same to become one tensor. */
-  #openItem(slots: ArrayLike<number>): readonly number[] {
-    const first = this.#dims(slots[0]);
-    for (let row = 1; row < slots.length; row++) {
-      const other = this.#dims(slots[row]);
-      if (showShape(other) === showShape(first)) continue;
-      throw new ExecutionError(
-        `Cannot join output "${this.name}": row 0 has the shape ${showShape(first)}, ` +
-          `row ${row} ${showShape(other)}`,
-      );
-    }
-    return first;
-  }
-
-  #dims(slot: number): number[] {
-    const { control, layout, shape } = this.#channel;
-    const at = layout.outputDims + slot * shape.outputDims + this.#place.open * MAX_RANK;
-    const dims = Array.from(control.subarray(at, at + MAX_RANK));
-    // Beyond the last dimension the library writes -1.
-    const end = dims.indexOf(-1);
-    return end === -1 ? dims : dims.slice(0, end);
-  }
-
   #shape(rows: number, item: readonly number[]): readonly number[] {
-    return Object.freeze(this.#place.batched ? [rows, ...item] : [...item]);
+    return fullShape(this.#place, rows, item);
   }
 }

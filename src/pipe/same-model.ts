@@ -4,6 +4,7 @@ import { ConfigError } from "../errors.ts";
 import { readDescription } from "./describe-model.ts";
 import type { ModelDescription, TensorDescription } from "./describe-model.ts";
 import { fullShape } from "./spec.ts";
+import type { ModelSpec } from "./spec.ts";
 import { showShape } from "./shape.ts";
 
 /**
@@ -15,6 +16,16 @@ export function checkSameModel(served: unknown, next: unknown, name: string): vo
   checkTensors("output", was, is, name);
   if (was.batch === is.batch && was.batchSize === is.batchSize) return;
   throw differs(name, `${batchOf(was)}, as the model that is served`, `it has ${batchOf(is)}`);
+}
+
+/**
+ * What the next model is in slots that were laid out for the one that is served: whether they say where
+ * inputs are is settled. One that takes host memory alone then runs on no device. `max` stays, also where it
+ * was lowered.
+ */
+export function inSlotsOf({ device, maxRows }: ModelSpec, next: ModelSpec): ModelSpec {
+  if (device === null) return { ...next, device, maxRows };
+  return { ...next, device: next.device ?? { ids: [], outputs: false }, maxRows };
 }
 
 function checkTensors(

@@ -5,7 +5,7 @@
 
 import { ConfigError, ModelLoadError } from "../errors.ts";
 import type { MemoryShape } from "../memory/layout.ts";
-import { MAX_RANK } from "../native/abi.ts";
+import { DEVICE_REF_BYTES, MAX_RANK } from "../native/abi.ts";
 import type { OpenDims } from "../protocol.ts";
 import { queueSlots, roomForOpen } from "./capacity.ts";
 import type { ParsedConfig } from "./config.ts";
@@ -43,8 +43,19 @@ export interface InputSpec extends TensorLayout {
   tag: string;
 }
 
+/** The CUDA devices that instances run on, in turn, and whether results stay there. */
+export interface DeviceSpec {
+  /** None after a reload with a backend that takes host memory. */
+  ids: readonly number[];
+  outputs: boolean;
+}
+
 /** Plain data, so that it can be posted to other threads. */
 export interface ModelSpec {
+  /** The C library's name of the backend: "OnnxTensor", "Process". */
+  backend: string;
+  /** null: it takes and gives host memory alone. */
+  device: DeviceSpec | null;
   engine: string;
   /** Path of the engine's library; empty if the backend is built in. */
   engineLibrary: string;
@@ -82,13 +93,16 @@ export function modelSpec(description: unknown, config: ParsedConfig): ModelSpec
   const smallest = config.min?.shapes ? fullShapes("min", config.min, model, config.min.shapes) : null;
   if (largest === null) checkNoneOpen(model, config.max, maxRows);
   const inputs = model.inputs.map((input, k) => inputSpec(input, largest?.[k], smallest?.[k]));
-  const outputs = outputLayouts(model, inputs);
-  const slotBytes = [...inputs, ...outputs].reduce((sum, { strideBytes }) => sum + strideBytes, 0);
+  const device = deviceSpec(model, config);
+  const outputs = outputLayouts(model, inputs, device);
+  const slotBytes = slotStrides({ inputs, outputs, device }).reduce((sum, bytes) => sum + bytes, 0);
   const maxQueue = queueSlots(config, slotBytes, maxRows);
   const only = inputs.length === 1 && inputs[0].open.length === 0 ? inputs[0] : null;
   const requestRows = batch === "none" ? 1 : maxQueue;
-  const { engine, library: engineLibrary, note } = model;
+  const { backend, engine, library: engineLibrary, note } = model;
   return {
+    backend,
+    device,
     engine,
     engineLibrary,
     note,
@@ -115,9 +129,22 @@ export function memoryShape(spec: ModelSpec, config: ParsedConfig): MemoryShape 
     maxRows: spec.maxRows,
     inputDims,
     outputDims: openOutputs * MAX_RANK,
-    strideBytes: [...spec.inputs, ...spec.outputs].map(({ strideBytes }) => strideBytes),
+    strideBytes: slotStrides(spec),
     groups: inputDims === 0 ? 1 : GROUPS,
   };
+}
+
+/**
+ * Room in a slot for one item of each tensor, inputs first; behind them, where inputs may be in device
+ * memory, for a record of each input that says so.
+ */
+export function slotStrides({
+  inputs,
+  outputs,
+  device,
+}: Pick<ModelSpec, "inputs" | "outputs" | "device">): number[] {
+  const strides = [...inputs, ...outputs].map(({ strideBytes }) => strideBytes);
+  return device === null ? strides : [...strides, inputs.length * DEVICE_REF_BYTES];
 }
 
 /** What an instance thread has to know about the tensors' shapes. */
@@ -240,7 +267,18 @@ function checkNoneOpen(model: ModelDescription, max: Limit | null, maxRows: numb
   throw new ConfigError("max", max?.given, expected, { hint: "-1 is open" });
 }
 
-function outputLayouts(model: ModelDescription, inputs: readonly InputSpec[]): TensorLayout[] {
+/** A child process has device memory of its own. */
+function deviceSpec({ backend }: ModelDescription, { tensorrt, output }: ParsedConfig): DeviceSpec | null {
+  if (backend !== "TensorrtTensor") return null;
+  return { ids: tensorrt.deviceIds ?? [0], outputs: output === "device" };
+}
+
+/** Outputs that stay on the device need no room. */
+function outputLayouts(
+  model: ModelDescription,
+  inputs: readonly InputSpec[],
+  device: DeviceSpec | null,
+): TensorLayout[] {
   const fixedBytes = ({ shape, dtype }: TensorDescription): number | null =>
     shape === null || shape.includes(-1) ? null : elementsOf(shape) * dtypes[dtype].bytes;
   const sizes = model.outputs.map(fixedBytes);
@@ -249,6 +287,6 @@ function outputLayouts(model: ModelDescription, inputs: readonly InputSpec[]): T
   return model.outputs.map((output, k) => ({
     ...output,
     largest: sizes[k] === null ? null : output.shape,
-    strideBytes: sizes[k] ?? room,
+    strideBytes: device?.outputs ? 0 : (sizes[k] ?? room),
   }));
 }

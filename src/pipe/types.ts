@@ -1,5 +1,6 @@
 /** The public types of a pipe: what goes in, what comes out, and what a pipe tells about itself. */
-
+import type { BuildProgress } from "./build-watch.ts";
+import type { DeviceTensor } from "./device-tensor.ts";
 import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { ReloadOptions } from "./reload-options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
@@ -65,7 +66,13 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
   /** Runs of each batch size bound (1 and max) per instance before `pipe()` resolves: 0..1000. Default 1. */
   warm_up?: number | string;
   /**
-   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100.
+   * Whether to compare, before `pipe()` resolves, a batch of `max` sample rows with those rows alone. Where
+   * they differ, `max` is lowered, with a line in the log, or it is a ModelLoadError. Default true.
+   */
+  self_check?: boolean | 0 | 1 | "0" | "1";
+  /**
+   * Longest busy wait in microseconds for the next request before a thread sleeps: 0..10 000. Default 100;
+   * 1000 with `TensorrtTensor` where the machine has two cores more than the pipe has instances.
    */
   spin_us?: number | string;
   /**
@@ -83,8 +90,13 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
 }
 
 export interface PipeOptions {
-  /** Cancels loading; `pipe()` then rejects with the signal's reason. */
+  /**
+   * Cancels loading; `pipe()` then rejects with the signal's reason. An engine that is being built is given
+   * up: the process that builds it is ended, and nothing of it stays.
+   */
   signal?: AbortSignal;
+  /** Called on this thread's event loop while an engine is built, whenever there is something new. */
+  onProgress?: (progress: BuildProgress) => void;
 }
 
 /** A tensor's bytes, in the machine's byte order, in any number of pieces: each may end anywhere. */
@@ -98,21 +110,22 @@ export interface ChunkedTensor {
 }
 
 /** What `data` may be: one tensor for a model of one input, or one for each input by name. */
-export type InputValue = Tensor | TensorData | ChunkedTensor | ByteChunks;
+export type InputValue = Tensor | DeviceTensor | TensorData | ChunkedTensor | ByteChunks;
 export type InputData = InputValue | Readonly<Record<string, InputValue>>;
 
 /** A request. Other properties are the caller's own and left alone. */
 export interface PipeInput {
   /**
    * Batch dimension first (rows). A bare typed array, or bare chunks of bytes, are given the model's shape.
-   * Copied before the call returns.
+   * Copied before the call returns; a DeviceTensor is kept until the request is done, and must not be written
+   * to meanwhile.
    */
   data: InputData;
   /**
-   * Set when the inference succeeded, absent otherwise: a Tensor, or a record by name if the model has
-   * several outputs.
+   * Set when the inference succeeded, absent otherwise: a Tensor (with `output: "device"`, a DeviceTensor
+   * that the caller disposes of), or a record by name if the model has several outputs.
    */
-  result?: Tensor | Readonly<Record<string, Tensor>>;
+  result?: Tensor | DeviceTensor | Readonly<Record<string, Tensor | DeviceTensor>>;
 }
 
 /** `"high"` goes before `"normal"`, and that before `"low"`. */
@@ -248,6 +261,8 @@ export interface PipeDescription {
   session: "shared" | "own";
   /** How often another model was put in place by `reload()`. */
   reloads: number;
+  /** CUDA devices that instances run on, in turn; empty where data is in host memory alone. */
+  devices: readonly number[];
 }
 
 /** Why a batch was sent when it was. */

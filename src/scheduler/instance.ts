@@ -108,7 +108,8 @@ class Answers {
     this.#words = options.pool.words;
     this.#counters = options.pool.counters(options.me);
     this.#sums = options.pool.sums(options.me);
-    this.#maxRows = options.limits.maxRows;
+    // Of the counters' layout; `limits.maxRows` may be less.
+    this.#maxRows = options.pool.shape.maxRows;
   }
 
   /** False if the instance was given up meanwhile. */

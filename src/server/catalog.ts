@@ -80,13 +80,11 @@ export class Catalog {
     return ready.map(({ version }) => version).toSorted((a, b) => Number(a) - Number(b));
   }
 
+  /** False for a model that does not exist, too. */
   isReady(name: string, version?: string): boolean {
-    try {
-      return this.find(name, version) !== undefined && !this.#closing;
-    } catch (error) {
-      if (error instanceof RequestError && error.status === 503) return false;
-      throw error;
-    }
+    const versions = [...(this.#entries.get(name)?.values() ?? [])];
+    const ready = versions.filter(({ model }) => model !== null);
+    return !this.#closing && ready.some((entry) => version === undefined || entry.version === version);
   }
 
   /** Everything that could be served, loaded or not. */

@@ -2,8 +2,8 @@
 
 import { createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer as createListener } from "node:net";
-import type { AddressInfo, Server as Listener, Socket } from "node:net";
+import { Server as Listener } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Log } from "../index.ts";
 import { Body, readBody, tooLarge } from "./body.ts";
 import { compress } from "./compress.ts";
@@ -27,9 +27,8 @@ const LINGER_MS = 500;
 
 export class HttpServer {
   readonly #options: HttpOptions;
-  /** Reads requests off sockets, and never listens itself. */
   readonly #server: Server;
-  /** Node's HTTP server would close idle connections with itself, and what they are about to send is lost. */
+  /** Closed as a net.Server: an HTTP server would close idle connections, and what they bring is lost. */
   readonly #listener: Listener;
   readonly #connections: Connections;
   readonly #aborters = new Set<AbortController>();
@@ -45,9 +44,7 @@ export class HttpServer {
     );
     // Time limits are kept by Connections, alike in all runtimes.
     this.#server.timeout = 0;
-    this.#listener = createListener({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      if (this.#connections.add(socket)) this.#server.emit("connection", socket);
-    });
+    this.#listener = listenerFor(this.#server, (socket) => this.#connections.add(socket));
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       const tooMuch = error.code === "HPE_HEADER_OVERFLOW";
       answerRaw(
@@ -76,7 +73,7 @@ export class HttpServer {
   /** Takes no new connections, answers what came on the others, and resolves when they are gone. */
   async drain(): Promise<void> {
     this.#draining = true;
-    this.#listener.close();
+    this.#stopListening();
     await this.#connections.drain();
   }
 
@@ -87,7 +84,12 @@ export class HttpServer {
 
   destroy(): void {
     this.#connections.destroy();
-    this.#listener.close();
+    this.#stopListening();
+  }
+
+  #stopListening(): void {
+    if (!this.#listener.listening) return;
+    Listener.prototype.close.call(this.#listener);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -160,6 +162,21 @@ export class HttpServer {
     const fields = { method, url: url?.slice(0, 200), status, ms, remote: socket.remoteAddress };
     this.#options.log("debug", `${method} ${fields.url} ${status}`, fields);
   }
+}
+
+/**
+ * What listens for `server`, and gives each connection to `add` first. Bun's HTTP server neither counts bytes
+ * nor can be closed without its connections, so there a plain server takes them. In Deno a connection
+ * that was taken so is lost when the plain server is closed.
+ */
+function listenerFor(server: Server, add: (socket: Socket) => boolean): Listener {
+  if (process.versions.bun === undefined) {
+    server.prependListener("connection", add);
+    return server;
+  }
+  return new Listener({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    if (add(socket)) server.emit("connection", socket);
+  });
 }
 
 /** What a client that is too slow is told, if it can still be told anything. */

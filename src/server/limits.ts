@@ -18,9 +18,9 @@ export interface Limits {
   urlBytes: number;
   /** Connections at a time. One more takes the place of the one that has been idle for longest. */
   connections: number;
-  /** ms until a request's headers are complete, from its first byte. */
+  /** ms until the headers of a connection's first request are complete. */
   headerMs: number;
-  /** ms that a connection may wait for its next request. */
+  /** ms until those of its next request are, from the last one's end. */
   idleMs: number;
   /** ms for which a body, or the reading of a reply, may be slow, and bytes per second after that. */
   transferMs: number;

@@ -116,7 +116,9 @@ export class Router {
   }
 
   #modelReady(name: string, version: string | undefined): HttpReply {
-    const ready = this.#options.catalog.isReady(name, version) && !this.#options.isDraining();
+    const { catalog, isDraining } = this.#options;
+    if (!catalog.isReady(name, version)) catalog.find(name, version);
+    const ready = catalog.isReady(name, version) && !isDraining();
     return jsonReply({ name, ready }, ready ? 200 : 503);
   }
 

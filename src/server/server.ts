@@ -88,7 +88,9 @@ export class InferenceServer {
     try {
       const wanted = grpcPort === "auto" ? GRPC_PORT : (grpcPort ?? 0);
       const bound = this.#grpc === null ? null : await this.#grpc.listen(wanted, host);
-      return { address, port: httpPort, grpcPort: bound };
+      const listening = { address, port: httpPort, grpcPort: bound };
+      this.#options.log("info", `Listening at ${address}, port ${httpPort}, and loading`, { ...listening });
+      return listening;
     } catch (error) {
       this.#http.destroy();
       throw error;

@@ -19,9 +19,15 @@ const VERSION = /^[1-9]\d{0,17}$/;
 
 /**
  * Looks at `path` anew each time, so that what was put into a folder later is found. `defaults` hold for
- * every model, unless its own configuration says otherwise. Throws ConfigError.
+ * every model, unless its own configuration says otherwise. `name` is that of the only model, in place of its
+ * file's. Throws ConfigError.
  */
-export function findSources(path: string, defaults: PipeConfig, versions: "latest" | "all"): Source[] {
+export function findSources(
+  path: string,
+  defaults: PipeConfig,
+  versions: "latest" | "all",
+  name?: string,
+): Source[] {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined)
     throw new ConfigError("MODEL", path, "a model, a .toml file or a folder that exists");
@@ -31,13 +37,25 @@ export function findSources(path: string, defaults: PipeConfig, versions: "lates
     throw new ConfigError("MODEL", path, expected, { hint: "it has none of them" });
   }
   const seen = new Set<string>();
-  for (const { name, version } of found) {
-    const key = `${name}/${version}`;
+  for (const source of found) {
+    const key = `${source.name}/${source.version}`;
     if (seen.has(key))
       throw new ConfigError("MODEL", path, `each model once`, { hint: `${key} comes twice` });
     seen.add(key);
   }
-  return found.map((source) => ({ ...source, config: { ...defaults, ...source.config } }));
+  const names = new Set(found.map((source) => source.name));
+  if (name !== undefined && names.size > 1) {
+    throw new ConfigError(
+      "name",
+      name,
+      `one model, because ${[...names].join(", ")} have names of their own`,
+    );
+  }
+  return found.map((source) => ({
+    ...source,
+    name: name ?? source.name,
+    config: { ...defaults, ...source.config },
+  }));
 }
 
 function ofFile(path: string): Source[] {

@@ -13,5 +13,7 @@ for (const dtype of carriedDtypes) {
 }
 writeFileSync(join(folder, "pair.onnx"), sumAndProductModel());
 tables.push('[pair]\nmodel = "pair.onnx"');
+writeFileSync(join(folder, "big.onnx"), identityModel("float32", [65_536]));
+tables.push('[big]\nmodel = "big.onnx"\nmax_queue = 160');
 tables.push('[slow]\nbackend = "(shape=4)Fault"\ninstance_num = 1\nmax = 1');
 writeFileSync(join(folder, "models.toml"), `${tables.join("\n\n")}\n`);

@@ -185,15 +185,20 @@ const models: Catalogue = {
   },
   M10: {
     fault: "a model that mixes its rows",
-    by: [],
-    awaited: [
+    by: [
       ...of(
         "suite/self-check > rows that are mixed up",
         "%s: max becomes 1, and answers are those of lone rows",
+        "only in larger batches: max becomes the largest half that is right",
+        "where min or a fixed size needs larger batches, it is an error",
       ),
       ...of("suite/self-check > models that are right", "%s: nothing is said"),
+      ...of(
+        "suite/self-check-reload > a new model that is wrong for batches of max rows",
+        "is refused, and the old one serves on: %s",
+      ),
     ],
-    note: "nobody can tell without trying: an option that runs rows alone and together",
+    note: "one that mixes them within the tolerance is not found",
   },
   M11: {
     fault: "a file that is replaced, a reload that fails",

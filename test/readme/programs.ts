@@ -8,6 +8,7 @@ import { basename, join } from "node:path";
 import ts from "typescript";
 import { ensureModel } from "../../examples/models/index.ts";
 import { sumAndProductModel } from "../models.ts";
+import { negationModel } from "../support/tensorrt.ts";
 import { root } from "../tidy/sources.ts";
 import type { Block } from "./markdown.ts";
 
@@ -34,6 +35,7 @@ export async function makeFolder(): Promise<string> {
   const resnet18 = await ensureModel("resnet18");
   symlinkSync(resnet18, join(folder, basename(resnet18)));
   writeFileSync(join(folder, "two-inputs.onnx"), sumAndProductModel());
+  writeFileSync(join(folder, "negation.onnx"), negationModel());
   return folder;
 }
 

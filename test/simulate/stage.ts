@@ -111,6 +111,8 @@ export function makeSpec(plan: Plan): ModelSpec {
     strideBytes: shape.strideBytes[1],
   };
   return {
+    backend: "Simulated",
+    device: null,
     engine: "simulated",
     engineLibrary: "",
     note: "",

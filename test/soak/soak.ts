@@ -129,7 +129,8 @@ class Soak {
       this.#nextDeathMs += DEATH_EVERY_MS;
       const death = ways[Math.floor(this.#any() * ways.length)];
       // A leader that dies costs nothing: its row is answered, with what the death left in it.
-      const right = death === DEATHS.leading ? ({ data }: { data?: unknown }) => isZero(data) : undefined;
+      const right =
+        death === DEATHS.leading ? (result: object) => "data" in result && isZero(result.data) : undefined;
       const lost = { codes: ["TP_INSTANCE"] };
       await Promise.all([
         this.#load.ask(

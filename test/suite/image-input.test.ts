@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { ConfigError, Tensor, pipe } from "trtpipe";
-import type { Pipe, PipeConfig } from "trtpipe";
+import type { Pipe, PipeConfig, PipeInput } from "trtpipe";
 import { models } from "../../examples/models/index.ts";
 import { Random } from "../../examples/models/random.ts";
 import type { OnnxDtype } from "../../src/onnx/dtypes.ts";
@@ -18,6 +18,8 @@ import { opener, rejection, within } from "../support/pipes.ts";
 const open = opener(afterAll);
 const folder = mkdtempSync(join(tmpdir(), "trtpipe-image-"));
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const valuesOf = (result: PipeInput["result"]): Float32Array => (result as Tensor<"float32">).data;
 
 const mean = [123.675, 116.28, 103.53];
 const std = [58.395, 57.12, 57.375];
@@ -143,9 +145,7 @@ describe("uint8 NHWC images", () => {
     }
     const got = await within(changed({ data: Tensor.from(data, { shape: [2, size, size, 3] }) }), "it");
     const expected = await within(same({ data: Tensor.from(hand, { shape: [2, 3, size, size] }) }), "it");
-    expect(difference(got.result.data as Float32Array, expected.result.data as Float32Array)).toBeLessThan(
-      1e-5,
-    );
+    expect(difference(valuesOf(got.result), valuesOf(expected.result))).toBeLessThan(1e-5);
   });
 });
 
@@ -178,13 +178,13 @@ describe("each key alone", () => {
     const halved = await within(same({ data }), "it");
     expect(
       difference(
-        halved.result.data as Float32Array,
+        valuesOf(halved.result),
         data.map((value) => value / 2),
       ),
     ).toBeLessThan(1e-5);
     const back = await within(turned({ data }), "it");
     const expected = data.map((_, i) => data[(i % 3) * 35 + Math.floor(i / 3)]);
-    expect(difference(back.result.data as Float32Array, expected)).toBeLessThan(1e-5);
+    expect(difference(valuesOf(back.result), expected)).toBeLessThan(1e-5);
   });
 
   it("a model of float16 gets float16", async () => {
@@ -225,7 +225,7 @@ describe("several inputs", () => {
     );
     expect(
       difference(
-        result.data as Float32Array,
+        valuesOf(result),
         byHand(data, 1).map((value) => -value),
       ),
     ).toBeLessThan(1e-5);

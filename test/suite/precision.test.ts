@@ -29,7 +29,7 @@ async function answer(config: PipeConfig, input: Tensor): Promise<Float32Array> 
   const [output] = models.describe().outputs;
   expect(output.dtype).toBe("float32");
   await models.close();
-  return result.data as Float32Array;
+  return (result as Tensor).data as Float32Array;
 }
 
 /** The largest difference between two precisions, relative to the largest value. */

@@ -7,14 +7,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { InstanceLostError, ModelLoadError, PipeClosedError, Tensor } from "trtpipe";
 import type { Pipe, PipeConfig } from "trtpipe";
 import { loadNative } from "../../src/native/load.ts";
-import { GraphBuilder } from "../../src/onnx/graph-builder.ts";
 import type { ModelBytes } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { hostProcesses } from "../support/host-processes.ts";
 import { makeChannel } from "../support/memory.ts";
 import { opener, rejection, within } from "../support/pipes.ts";
 import { factorModel, factorOf, until } from "../support/reloading.ts";
-import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
+import { libraries, negationModel, unaryModel, useFakeCuda } from "../support/tensorrt.ts";
 
 useFaultLibrary();
 useFakeCuda();
@@ -131,14 +130,6 @@ describe("a new model of which an instance cannot be made", () => {
     expect(models.stats()).toMatchObject({ reloads: 1, instanceRestarts: 0, failed: 0 });
   });
 });
-
-/** x float32 [N, 4] -> y of one node that the fake TensorRT can compute. */
-function unaryModel(op: "Neg" | "Abs"): ModelBytes {
-  const graph = new GraphBuilder(op);
-  const x = graph.input("x", "float32", ["N", 4]);
-  graph.output(graph.node(op, [x], ["y"]), "float32", ["N", 4]);
-  return graph.toBytes();
-}
 
 describe("every backend", () => {
   const first = async (models: Pipe): Promise<number> => {

@@ -105,13 +105,15 @@ describe("the server", () => {
     expect(await ask1("ModelConfig", { name: "pair" })).toMatchObject({
       config: { max_batch_size: 4, input: [{ name: "a" }, { name: "b" }] },
     });
-    expect(await refused("ModelReady", { name: "nope" })).toEqual([5, 'Cannot find model "nope"']);
+    expect(await ask1("ModelReady", { name: "nope" })).toEqual({ ready: false });
+    expect(await refused("ModelMetadata", { name: "nope" })).toEqual([5, 'Cannot find model "nope"']);
     expect((await refused("ModelMetadata", { name: "pair", version: "9" }))[0]).toBe(5);
   });
 
   it("loads, unloads, lists and counts", async () => {
     await ask1("RepositoryModelUnload", { model_name: "half" });
-    expect((await refused("ModelReady", { name: "half" }))[0]).toBe(5);
+    expect(await ask1("ModelReady", { name: "half" })).toEqual({ ready: false });
+    expect((await refused("ModelInfer", { model_name: "half" }))[0]).toBe(5);
     await ask1("RepositoryModelLoad", { model_name: "half" });
     expect(await ask1("ModelReady", { name: "half" })).toEqual({ ready: true });
     const { models } = (await ask1("RepositoryIndex", { ready: true })) as { models: Message[] };
@@ -262,7 +264,7 @@ describe("the end of a server", () => {
     const closed = server.close();
     expect(await within(slow.promise, "the call")).toMatchObject({ model_name: "fault" });
     await within(ended, "the stream");
-    expect(answers).toMatchObject([{ error_message: "" }]);
+    expect(answers).toMatchObject([{ infer_response: { model_name: "fault" } }]);
     expect(await within(closed, "close()")).toBe(true);
     await rejection(begin(own, "ServerLive", {}, 1000).promise);
   });

@@ -77,6 +77,9 @@ async function failure(...args: string[]): Promise<[number | null, string]> {
   return [code, log()];
 }
 
+/** Not by `child.kill`: Deno then tells the signal as the reason of an end, whatever it was. */
+const terminate = ({ pid }: ChildProcess): boolean => process.kill(pid!, "SIGTERM");
+
 const infer = (port: number, model: string, request: object): Promise<Answer> =>
   ask(port, `/v2/models/${model}/infer`, { body: JSON.stringify(request) });
 const slow = (port: number, code: number, argument: number): Promise<Answer> =>
@@ -89,8 +92,14 @@ describe("what is served", () => {
       max_batch_size: 8,
       instance_group: [{ count: 2 }],
     });
-    child.kill("SIGTERM");
+    terminate(child);
     expect(await within(ended, "the server's end")).toBe(0);
+  });
+
+  it("may have another name than its file", async () => {
+    const { port } = await serve("two-inputs.onnx", "--name", "mine");
+    expect((await ask(port, "/v2/models/mine")).json).toMatchObject({ name: "mine", versions: ["1"] });
+    expect((await ask(port, "/v2/models/two-inputs")).status).toBe(404);
   });
 
   it("is a file in TOML, a table per model", async () => {
@@ -137,6 +146,7 @@ describe("what is served", () => {
     writeFileSync(join(folder, "broken.toml"), "[one\n");
     mkdirSync(join(folder, "empty"), { recursive: true });
     const cases: [string[], number, string][] = [
+      [["repository", "--name", "x"], 2, "expected one model, because pair, versioned have names"],
       [["nothing.onnx"], 2, "a model, a .toml file or a folder that exists"],
       [["empty"], 2, "NAME/1/model.onnx"],
       [["wrong.toml"], 2, 'did you mean "batching_timeout"?'],
@@ -168,7 +178,7 @@ describe("SIGTERM", () => {
     const { port, child, ended, log } = await serve("models.toml");
     const requests = Array.from({ length: 8 }, () => slow(port, Fault.sleepMs, 100));
     await sleep(60);
-    child.kill("SIGTERM");
+    terminate(child);
     expect((await Promise.all(requests)).map(({ status }) => status)).toEqual(requests.map(() => 200));
     const answeredMs = performance.now();
     expect(await within(ended, "the server's end")).toBe(0);
@@ -185,22 +195,22 @@ describe("SIGTERM", () => {
     const { port, child, ended } = await serve("models.toml", "--drain-timeout", "200");
     const request = slow(port, Fault.sleepMs, 1200);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     expect((await request).status).toBe(503);
     expect(await within(ended, "the server's end")).toBe(1);
   });
 
   it("ends a server that is still loading, and a second one ends it at once", async () => {
     const loading = begin(["models.toml", "--port", "0", "--grpc-port", "0"]);
-    await sleep(300);
-    loading.child.kill("SIGTERM");
-    expect(await within(loading.ended, "the end while it loads")).not.toBeNull();
+    await expect.poll(loading.log, { timeout: 10_000 }).toContain("Listening");
+    terminate(loading.child);
+    expect(await within(loading.ended, "the end while it loads")).toBe(0);
     const { port, child, ended } = await serve("models.toml");
     const request = slow(port, Fault.sleepMs, 3000).catch(() => null);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     await sleep(100);
-    child.kill("SIGTERM");
+    terminate(child);
     expect(await within(ended, "the server's end", 4000)).toBe(130);
     await request;
   });

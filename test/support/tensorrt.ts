@@ -15,13 +15,18 @@ export const libraries: Readonly<Record<"tensorrt10" | "tensorrt11" | "rtx", str
   rtx: join(fakes, "rtx", "libtensorrt_rtx.so.1"),
 };
 
-/** Lets this test file's pipes find the fake CUDA, which has two devices. Call it before the first pipe. */
-export function useFakeCuda(): void {
+/** Path of the fake CUDA, which has two devices. */
+export function fakeCuda(): string {
   const path = join(fakes, "libcuda.so.1");
   if (!existsSync(path)) {
     throw new Error(`There is no ${path}; to build it: cmake --preset fault && cmake --build --preset fault`);
   }
-  process.env.TRTPIPE_CUDA = path;
+  return path;
+}
+
+/** Lets this test file's pipes find it. Call it before the first pipe. */
+export function useFakeCuda(): void {
+  process.env.TRTPIPE_CUDA = fakeCuda();
 }
 
 /** x float32 [N, 4] -> y = -x [N, 4]: one of the few things that the fake TensorRT can compute. */
@@ -29,5 +34,13 @@ export function negationModel(columns = 4): ModelBytes {
   const graph = new GraphBuilder("negation");
   const x = graph.input("x", "float32", ["N", columns]);
   graph.output(graph.node("Neg", [x], ["y"]), "float32", ["N", columns]);
+  return graph.toBytes();
+}
+
+/** x float32 [N, 4] -> y of one node that the fake TensorRT can compute. */
+export function unaryModel(op: "Neg" | "Abs"): ModelBytes {
+  const graph = new GraphBuilder(op);
+  const x = graph.input("x", "float32", ["N", 4]);
+  graph.output(graph.node(op, [x], ["y"]), "float32", ["N", 4]);
   return graph.toBytes();
 }

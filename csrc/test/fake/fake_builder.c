@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fake_trt.h"
 
 static fake_class builder_class, network_class, tensor_class, profile_class, config_class, plan_class;
+static fake_class timing_class;
 
 typedef struct network_tensor {
   fake_object base;
@@ -28,13 +30,22 @@ typedef struct config {
   fake_object base;
   uint32_t flags;
   size_t workspace;
-  int32_t level, capabilities, capability;
+  int32_t level, capabilities, capability, compatible;
   const profile *profile;
+  void *monitor;
+  struct timing *timing;
 } config;
+
+/* What was measured: here, how many builds did. */
+typedef struct timing {
+  fake_object base;
+  int32_t builds;
+} timing;
 
 typedef struct plan {
   fake_object base;
   fake_graph graph;
+  size_t bytes;
 } plan;
 
 int32_t getInferLibVersion(void);
@@ -122,10 +133,37 @@ static bool set_capability(config *c, int32_t capability, int32_t index) {
   return index == 0 && capability == 1;
 }
 
+static void set_monitor(config *c, void *monitor) { c->monitor = monitor; }
+static void set_compatibility(config *c, int32_t level) { c->compatible = level; }
+/* What comes from elsewhere is refused. */
+static void *create_timing(config *c, const void *data, size_t bytes) {
+  timing *t = fake_make(&timing_class, sizeof *t, NULL);
+  (void)c;
+  if (bytes == 12 && memcmp(data, "measured", 8) == 0) memcpy(&t->builds, (const char *)data + 8, 4);
+  else t->builds = bytes == 0 ? 0 : -1;
+  return fake_fails("createTimingCache") ? NULL : fake_outer(t);
+}
+
+static bool set_timing(config *c, const void *outer, bool ignore_mismatch) {
+  timing *t = fake_inner((void *)(uintptr_t)outer);
+  if (ignore_mismatch) fake_broken("what was measured elsewhere was to be used");
+  if (t->builds < 0) fake_log(1, "[fake] the timing cache is of another device");
+  else c->timing = t;
+  return t->builds >= 0;
+}
+
+static void *serialize_timing(const timing *t) {
+  plan *p = fake_make(&plan_class, sizeof *p, NULL);
+  memcpy(&p->graph, "measured", 8);
+  memcpy((char *)&p->graph + 8, &t->builds, 4);
+  p->bytes = 12;
+  return fake_outer(p);
+}
+
 /* ---- Plan and builder ---------------------------------------------------------------------------------- */
 
 static void *data_of(plan *p) { return &p->graph; }
-static size_t bytes_of(const plan *p) { return sizeof p->graph; }
+static size_t bytes_of(const plan *p) { return p->bytes; }
 
 static void *create_config(builder *b) {
   (void)b;
@@ -150,14 +188,42 @@ static void *create_profile(builder *b) {
   return fake_outer(p);
 }
 
+/* Phases in a phase, told as TensorRT does; FAKE_TRT_STEP_MS is how long an inner step takes. */
+static bool tell_progress(void *monitor) {
+  typedef void (*start)(void *self, const char *phase, const char *parent, int32_t steps);
+  typedef bool (*step)(void *self, const char *phase, int32_t step);
+  typedef void (*finish)(void *self, const char *phase);
+  const char *ms = getenv("FAKE_TRT_STEP_MS");
+  struct timespec pause = {0, ms != NULL ? atoi(ms) * 1000000L : 0};
+  const fake_function *table = *(const fake_function **)monitor;
+  bool goes_on = true;
+  ((start)table[4])(monitor, "Building an engine", NULL, 2);
+  for (int32_t outer = 0; goes_on && outer < 2; outer++) {
+    const char *inner = outer == 0 ? "Choosing kernels" : "Writing the plan";
+    ((start)table[4])(monitor, inner, "Building an engine", 5);
+    for (int32_t i = 0; goes_on && i < 5; i++) {
+      nanosleep(&pause, NULL);
+      goes_on = ((step)table[5])(monitor, inner, i);
+    }
+    ((finish)table[6])(monitor, inner);
+    goes_on = goes_on && ((step)table[5])(monitor, "Building an engine", outer);
+  }
+  ((finish)table[6])(monitor, "Building an engine");
+  return goes_on;
+}
+
 static void *build(builder *b, void *network_outer, void *config_outer) {
   (void)b;
   const fake_network *n = fake_inner(network_outer);
   const config *c = fake_inner(config_outer);
   if (fake_fails("buildSerializedNetwork")) return NULL;
+  if (c->monitor != NULL && !tell_progress(c->monitor)) return NULL;
+  if (c->timing != NULL) c->timing->builds++;
   if (n->graph.strong && (c->flags & 1) != 0) fake_broken("FP16 was allowed in a strongly typed network");
   plan *p = fake_make(&plan_class, sizeof *p, NULL);
   p->graph = n->graph;
+  p->bytes = sizeof p->graph;
+  p->graph.compatible = c->compatible;
   memcpy(p->graph.magic, "fakeplan", 8);
   p->graph.version = getInferLibVersion();
   p->graph.precise = (c->flags >> 6 & 1) == 0;
@@ -199,6 +265,10 @@ static void config_slots(fake_class *c) {
   fake_class_slot(c, SLOT(43, 32, 32), (fake_function)set_limit);
   fake_class_slot(c, SLOT(44, 33, 33), (fake_function)limit_of);
   fake_class_slot(c, SLOT(47, 36, 36), (fake_function)set_level);
+  fake_class_slot(c, SLOT(40, 29, 29), (fake_function)create_timing);
+  fake_class_slot(c, SLOT(41, 30, 30), (fake_function)set_timing);
+  fake_class_slot(c, SLOT(49, 38, 38), (fake_function)set_compatibility);
+  fake_class_slot(c, SLOT(56, 45, 45), (fake_function)set_monitor);
   fake_class_slot(c, SLOT(NONE, NONE, 55), (fake_function)set_capabilities);
   fake_class_slot(c, SLOT(NONE, NONE, 57), (fake_function)set_capability);
 }
@@ -221,6 +291,8 @@ void fake_builder_classes(void) {
   fake_class_begin(&profile_class, "N8nvinfer14apiv20VOptimizationProfileE");
   fake_class_slot(&profile_class, 2, (fake_function)set_shape);
   fake_class_slot(&profile_class, SLOT(9, 7, 7), (fake_function)is_valid);
+  fake_class_begin(&timing_class, "N8nvinfer14apiv12VTimingCacheE");
+  fake_class_slot(&timing_class, 2, (fake_function)serialize_timing);
   fake_class_begin(&plan_class, "N8nvinfer14apiv11VHostMemoryE");
   /* VHostMemory has no getPImpl: its own functions start right behind the destructors. */
   fake_class_slot(&plan_class, 2, (fake_function)data_of);

@@ -7,7 +7,8 @@
 
 #include "fake_cuda_internal.h"
 
-#define ALLOCATIONS 256
+#define ALLOCATIONS 4096
+#define DEVICE_BYTES ((size_t)1 << 30)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char failing[64];
@@ -15,10 +16,15 @@ static int calls_left, fail_with, lost;
 static struct {
   char *at;
   size_t bytes;
+  int device;
 } allocations[ALLOCATIONS];
 static int live;
 
+/* The primary contexts; what counts is which one it is. */
+static char contexts[64];
 static _Thread_local void *context;
+static _Thread_local void *below[8];
+static _Thread_local int depth;
 
 static int is_sticky(int error) { return error == 700 || error == 719 || error == 999; }
 
@@ -134,7 +140,6 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 }
 
 int cuDevicePrimaryCtxRetain(void **made, int device) {
-  static char contexts[64];
   *made = &contexts[device];
   return fake_begin("cuDevicePrimaryCtxRetain");
 }
@@ -145,8 +150,25 @@ int cuCtxSetCurrent(void *to) {
   return error;
 }
 
+int cuCtxPushCurrent_v2(void *to) {
+  int error = fake_begin("cuCtxPushCurrent_v2");
+  if (error != 0) return error;
+  if (depth == 8) abort();
+  below[depth++] = context;
+  context = to;
+  return 0;
+}
+
+/* Also where the context is lost: the thread must find what it had before. */
+int cuCtxPopCurrent_v2(void **from) {
+  if (depth == 0) return 201;
+  *from = context;
+  context = below[--depth];
+  return 0;
+}
+
 int cuMemGetInfo_v2(size_t *free_bytes, size_t *all_bytes) {
-  *free_bytes = *all_bytes = (size_t)1 << 30;
+  *free_bytes = *all_bytes = DEVICE_BYTES;
   return fake_begin_in_context("cuMemGetInfo_v2");
 }
 
@@ -174,10 +196,37 @@ int cuMemPoolSetAttribute(void *pool, int attribute, void *value) {
   return attribute == 4 && *(uint64_t *)value == UINT64_MAX ? 0 : 1;
 }
 
+/* What is known of a pointer: its kind, its device, and where its memory begins and ends. */
+int cuPointerGetAttribute(void *value, int attribute, uint64_t pointer) {
+  int error = fake_begin_in_context("cuPointerGetAttribute");
+  const char *at = (char *)(uintptr_t)pointer;
+  pthread_mutex_lock(&lock);
+  int i = 0;
+  while (i < ALLOCATIONS && (allocations[i].at == NULL || at < allocations[i].at ||
+                             at >= allocations[i].at + allocations[i].bytes)) {
+    i++;
+  }
+  if (error == 0 && i == ALLOCATIONS) error = 1;
+  if (error == 0 && attribute == 2) *(unsigned *)value = 2;
+  else if (error == 0 && attribute == 9) *(int *)value = allocations[i].device;
+  else if (error == 0 && attribute == 11) *(uint64_t *)value = (uint64_t)(uintptr_t)allocations[i].at;
+  else if (error == 0 && attribute == 12) *(size_t *)value = allocations[i].bytes;
+  else if (error == 0) error = 1;
+  pthread_mutex_unlock(&lock);
+  return error;
+}
+
+int fake_cuda_device_of(const void *memory) {
+  int ordinal = -1;
+  if (cuPointerGetAttribute(&ordinal, 9, (uint64_t)(uintptr_t)memory) != 0) return -1;
+  return ordinal;
+}
+
 int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
   int error = fake_begin_in_context("cuMemAllocAsync");
   void *made = NULL;
   if (error != 0) return error;
+  if (bytes > DEVICE_BYTES) return 2;
   if (stream == NULL || bytes == 0 || posix_memalign(&made, 256, bytes) != 0) return 1;
   memset(made, 0xDA, bytes);
   pthread_mutex_lock(&lock);
@@ -186,6 +235,7 @@ int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
   if (i == ALLOCATIONS) abort();
   allocations[i].at = made;
   allocations[i].bytes = bytes;
+  allocations[i].device = (int)((char *)context - contexts) - 10;
   pthread_mutex_unlock(&lock);
   fake_count(1);
   *memory = (uint64_t)(uintptr_t)made;

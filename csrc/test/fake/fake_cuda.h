@@ -27,6 +27,9 @@ int fake_cuda_has_context(void);
 /* Whether these bytes are device memory. */
 int fake_cuda_is_device(const void *memory, size_t bytes);
 
+/* The number of the device that has this memory; -1: none. */
+int fake_cuda_device_of(const void *memory);
+
 /* Runs a job in the stream, or makes it part of the graph that is being captured. `argument` comes from
  * malloc and is freed after the last run. */
 int fake_cuda_queue(void *stream, void (*job)(void *), void *argument);

@@ -209,9 +209,17 @@ int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *on) {
   return queue_copy("cuMemcpyDtoHAsync_v2", to, (void *)(uintptr_t)from, bytes, to, on);
 }
 
+static void need_same(const char *name, uint64_t to, uint64_t from, int same) {
+  int equal = fake_cuda_device_of((void *)(uintptr_t)to) == fake_cuda_device_of((void *)(uintptr_t)from);
+  if (equal == same) return;
+  fprintf(stderr, "fake CUDA: %s is not for copies %s\n", name, same ? "across devices" : "within a device");
+  abort();
+}
+
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)to, bytes);
   need_device((void *)(uintptr_t)from, bytes);
+  if (fake_cuda_has_context()) need_same("cuMemcpyDtoDAsync_v2", to, from, 1);
   return queue_copy("cuMemcpyDtoDAsync_v2", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, NULL, on);
 }
 
@@ -219,6 +227,14 @@ int cuMemsetD8Async(uint64_t to, unsigned char byte, size_t bytes, void *on) {
   need_device((void *)(uintptr_t)to, bytes);
   if (byte != 0) return 1;
   return queue_copy("cuMemsetD8Async", (void *)(uintptr_t)to, NULL, bytes, NULL, on);
+}
+
+int cuMemcpyPeerAsync(uint64_t to, void *there, uint64_t from, void *here, size_t bytes, void *on) {
+  need_device((void *)(uintptr_t)to, bytes);
+  need_device((void *)(uintptr_t)from, bytes);
+  if (there == NULL || here == NULL || there == here) return 1;
+  if (fake_cuda_has_context()) need_same("cuMemcpyPeerAsync", to, from, 0);
+  return queue_copy("cuMemcpyPeerAsync", (void *)(uintptr_t)to, (void *)(uintptr_t)from, bytes, NULL, on);
 }
 
 /* ---- Graphs -------------------------------------------------------------------------------------------- */

@@ -106,6 +106,7 @@ typedef struct fake_graph {
   int32_t half;                        /* FP16 was allowed */
   int32_t strong;                      /* strongly typed */
   int32_t capturable;                  /* its runs take no memory */
+  int32_t compatible;                  /* with which devices besides its own */
   uint64_t workspace;
 } fake_graph;
 

@@ -1,0 +1,17 @@
+/** What the slots of a caller hold that will not answer for them any more: given back by somebody else. */
+
+import type { Channel } from "../memory/channel.ts";
+import { DeviceRows } from "./device-rows.ts";
+import { ResultReader } from "./result.ts";
+import type { NativeResults } from "./result.ts";
+import type { ModelSpec } from "./spec.ts";
+
+/** Nobody else uses the channel, and nothing of it is with an instance. */
+export function sweep(spec: ModelSpec, channel: Channel, native: NativeResults): void {
+  const reader = new ResultReader(spec, channel, native);
+  const rows = DeviceRows.of(spec, channel, native);
+  for (let slot = 0; slot < channel.shape.slots; slot++) {
+    reader.drop(slot);
+    rows?.drop(slot);
+  }
+}
