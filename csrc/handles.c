@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "forked.h"
 #include "status.h"
 
 #define SLOTS 65536u
@@ -71,6 +72,8 @@ static void give_slot(uint32_t index) {
 
 int32_t tp_handle_open(tp_kind kind, void *object, tp_finalize finalize, uint32_t *handle_out) {
   uint32_t index;
+  if (tp_is_forked()) return tp_refuse_forked();
+  tp_watch_forks();
   if (!take_slot(&index))
     return tp_fail(TP_ERR_MEMORY, "cannot open another handle: all %u are in use", SLOTS);
   slot *s = &slots[index];
@@ -87,6 +90,10 @@ int32_t tp_handle_open(tp_kind kind, void *object, tp_finalize finalize, uint32_
 
 /* Adds one pin, and `flags`, to an open slot; false, with the last error set, if the handle is not good. */
 static bool enter(slot *s, uint32_t handle, tp_kind kind, uint64_t flags) {
+  if (tp_is_forked()) {
+    tp_refuse_forked();
+    return false;
+  }
   uint64_t word = atomic_load_explicit(&s->word, memory_order_relaxed);
   for (;;) {
     if (GENERATION(word) != handle >> 16 || KIND(word) == 0 || (word & CLOSED) != 0) {
@@ -118,11 +125,13 @@ void *tp_handle_pin(uint32_t handle, tp_kind kind) {
   return enter(s, handle, kind, 0) ? s->object : NULL;
 }
 
+int32_t tp_handle_refused(void) { return tp_is_forked() ? TP_ERR_FORKED : TP_ERR_HANDLE; }
+
 void tp_handle_unpin(uint32_t handle) { leave(&slots[handle & 0xFFFFu], handle & 0xFFFFu); }
 
 int32_t tp_handle_close(uint32_t handle, tp_kind kind) {
   slot *s = &slots[handle & 0xFFFFu];
-  if (!enter(s, handle, kind, CLOSED)) return TP_ERR_HANDLE;
+  if (!enter(s, handle, kind, CLOSED)) return tp_handle_refused();
   atomic_fetch_sub_explicit(&open_count, 1, memory_order_relaxed);
   leave(s, handle & 0xFFFFu);
   return TP_OK;

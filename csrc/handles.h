@@ -24,18 +24,21 @@ typedef enum tp_kind {
 /* Frees an object, or drops the handle's reference to it. Runs on the thread that leaves last. */
 typedef void (*tp_finalize)(void *object);
 
-/* Gives `object` a handle. Fails with TP_ERR_MEMORY when 65 536 handles are open; the object is then left
- * alone. */
+/* Gives `object` a handle. Fails with TP_ERR_MEMORY when 65 536 handles are open, and with TP_ERR_FORKED; the
+ * object is then left alone. */
 int32_t tp_handle_open(tp_kind kind, void *object, tp_finalize finalize, uint32_t *handle_out);
 
 /* The object of an open handle of this kind, pinned; NULL, with the last error set, if there is none. */
 void *tp_handle_pin(uint32_t handle, tp_kind kind);
 
+/* The status of a pin that was just refused: TP_ERR_HANDLE, or TP_ERR_FORKED. */
+int32_t tp_handle_refused(void);
+
 /* Ends a pin that tp_handle_pin gave. */
 void tp_handle_unpin(uint32_t handle);
 
-/* Closes a handle: TP_OK, or TP_ERR_HANDLE if it is not an open handle of this kind. Of two closers one wins.
- */
+/* Closes a handle: TP_OK, or TP_ERR_HANDLE if it is not an open handle of this kind (TP_ERR_FORKED in a
+ * forked child). Of two closers one wins. */
 int32_t tp_handle_close(uint32_t handle, tp_kind kind);
 
 #endif

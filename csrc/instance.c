@@ -14,7 +14,7 @@
 
 int32_t tp_instance_enter(uint32_t handle, tp_instance **instance) {
   tp_instance *x = tp_handle_pin(handle, TP_KIND_INSTANCE);
-  if (x == NULL) return TP_ERR_HANDLE;
+  if (x == NULL) return tp_handle_refused();
   if (atomic_exchange_explicit(&x->busy, 1, memory_order_acquire) != 0) {
     tp_handle_unpin(handle);
     return tp_fail(TP_ERR_BUSY, "cannot use instance 0x%08x: it is in use on another thread", handle);
@@ -141,7 +141,7 @@ int32_t tp_instance_create(uint32_t model, uint32_t max_rows, uint32_t min_rows,
   if (instance_out == NULL)
     return tp_fail(TP_ERR_ARGUMENT, "cannot create an instance: instance_out is NULL");
   tp_model *m = tp_handle_pin(model, TP_KIND_MODEL);
-  if (m == NULL) return TP_ERR_HANDLE;
+  if (m == NULL) return tp_handle_refused();
   int32_t status = create(m, max_rows, min_rows, instance_out);
   tp_handle_unpin(model);
   return status;

@@ -16,8 +16,8 @@ typedef struct tp_instance {
 
   /* Held by the function that uses the instance; all below but `phase` belongs to its holder. */
   _Atomic uint32_t busy;
-  /* Whether a run can be interrupted now; see run.c. */
-  _Atomic uint32_t phase;
+  /* Which run can be interrupted now, if any; see run.c. */
+  _Atomic uint64_t phase;
 
   bool has_layout;
   tp_lane lanes[TP_MAX_TENSORS];

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "forked.h"
 #include "handles.h"
 #include "json.h"
 #include "memory.h"
@@ -55,6 +56,7 @@ static int32_t open_model(const tp_options *options, const void *bytes, uint64_t
 
 int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *model, uint64_t model_bytes,
                       uint32_t *model_out) {
+  if (tp_is_forked()) return tp_refuse_forked();
   if (model_out == NULL) return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: model_out is NULL");
   if (model == NULL && model_bytes > 0)
     return tp_fail(TP_ERR_ARGUMENT, "cannot open a model: its bytes are NULL");
@@ -71,7 +73,7 @@ int32_t tp_model_open(const char *options, uint32_t options_bytes, const void *m
 
 int32_t tp_model_describe(uint32_t model, char *text, uint32_t cap) {
   tp_model *m = tp_handle_pin(model, TP_KIND_MODEL);
-  if (m == NULL) return TP_ERR_HANDLE;
+  if (m == NULL) return tp_handle_refused();
   int32_t length = tp_copy_text(m->json, m->json_bytes, text, cap);
   tp_handle_unpin(model);
   return length;

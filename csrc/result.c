@@ -80,7 +80,7 @@ static int32_t copy_row(const result *r, uint32_t row, uint32_t output, void *to
 
 int32_t tp_result_copy(uint32_t handle, uint32_t row, uint32_t output, void *to, uint64_t bytes) {
   const result *r = tp_handle_pin(handle, TP_KIND_RESULT);
-  if (r == NULL) return TP_ERR_HANDLE;
+  if (r == NULL) return tp_handle_refused();
   int32_t status = copy_row(r, row, output, to, bytes);
   tp_handle_unpin(handle);
   return status;
@@ -110,7 +110,7 @@ int32_t tp_result_device(uint32_t handle, uint32_t row, uint32_t rows, uint32_t 
 
 int32_t tp_result_release(uint32_t handle) {
   result *r = tp_handle_pin(handle, TP_KIND_RESULT);
-  if (r == NULL) return TP_ERR_HANDLE;
+  if (r == NULL) return tp_handle_refused();
   uint32_t left = atomic_load_explicit(&r->references, memory_order_relaxed);
   /* The thread that takes the last one closes the handle; a release too many meets a closed handle, or none
    * left. */

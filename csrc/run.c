@@ -15,9 +15,13 @@
 #include "pins.h"
 #include "status.h"
 
-/* tp_instance.phase. Only RUNNING can be left by another thread than the instance's, and only for SIGNALLING.
- */
+/* tp_instance.phase, with the run's number above it. Only RUNNING can be left by another thread than the
+ * instance's, and only for SIGNALLING. */
 enum { PHASE_IDLE, PHASE_RUNNING, PHASE_SIGNALLING, PHASE_SIGNALLED };
+#define PHASE(word) ((uint32_t)(word) & 3u)
+#define RUN(word) ((uint32_t)((word) >> 32))
+
+static uint64_t phase_word(uint32_t run, uint32_t phase) { return (uint64_t)run << 32 | phase; }
 
 static int32_t read_rows(tp_instance *x, uint32_t rows) {
   if (!x->has_layout) return tp_fail(TP_ERR_ARGUMENT, "cannot run: no layout is bound");
@@ -135,37 +139,48 @@ static void place_output(tp_instance *x, uint32_t k) {
 }
 
 /* Runs the engine. An interrupt reaches exactly the run during which it was asked for. */
-static int32_t run_engine(tp_instance *x) {
+static int32_t run_engine(tp_instance *x, uint32_t run) {
   const tp_backend *backend = x->model->backend;
-  atomic_store_explicit(&x->phase, PHASE_RUNNING, memory_order_release);
+  uint64_t phase = phase_word(run, PHASE_RUNNING);
+  atomic_store_explicit(&x->phase, phase, memory_order_release);
   int32_t status = backend->run(x->state, &x->run);
-  uint32_t phase = PHASE_RUNNING;
   if (atomic_compare_exchange_strong_explicit(&x->phase, &phase, PHASE_IDLE, memory_order_acq_rel,
                                               memory_order_acquire)) {
     return status;
   }
-  while (atomic_load_explicit(&x->phase, memory_order_acquire) != PHASE_SIGNALLED) sched_yield();
+  while (PHASE(atomic_load_explicit(&x->phase, memory_order_acquire)) != PHASE_SIGNALLED) sched_yield();
   backend->resume(x->state);
   atomic_store_explicit(&x->phase, PHASE_IDLE, memory_order_release);
   return status == TP_ERR_EXECUTION ? tp_fail(TP_ERR_INTERRUPTED, "the run was interrupted") : status;
 }
 
-int32_t tp_instance_interrupt(uint32_t instance) {
+/* Interrupts the run that goes on if it is `run`, or, with `any`, whichever it is. */
+static int32_t interrupt(uint32_t instance, bool any, uint32_t run) {
   tp_instance *x = tp_handle_pin(instance, TP_KIND_INSTANCE);
-  if (x == NULL) return TP_ERR_HANDLE;
-  uint32_t phase = PHASE_RUNNING;
-  if (atomic_compare_exchange_strong_explicit(&x->phase, &phase, PHASE_SIGNALLING, memory_order_acq_rel,
-                                              memory_order_relaxed)) {
+  if (x == NULL) return tp_handle_refused();
+  uint64_t phase = atomic_load_explicit(&x->phase, memory_order_relaxed);
+  while (PHASE(phase) == PHASE_RUNNING && (any || RUN(phase) == run)) {
+    if (!atomic_compare_exchange_weak_explicit(&x->phase, &phase, phase_word(RUN(phase), PHASE_SIGNALLING),
+                                               memory_order_acq_rel, memory_order_relaxed)) {
+      continue;
+    }
     x->model->backend->interrupt(x->state);
     atomic_store_explicit(&x->phase, PHASE_SIGNALLED, memory_order_release);
+    break;
   }
   tp_handle_unpin(instance);
   return TP_OK;
 }
 
+int32_t tp_instance_interrupt(uint32_t instance) { return interrupt(instance, true, 0); }
+
+int32_t tp_instance_interrupt_run(uint32_t instance, uint32_t run) { return interrupt(instance, false, run); }
+
 static int32_t run(tp_instance *x, uint32_t rows) {
+  uint32_t number = 0;
   tp_outputs_reclaim(x);
   if (x->block != NULL) {
+    number = tp_instance_block(x)->run;
     tp_instance_block(x)->result = 0;
     tp_instance_block(x)->native_outputs = 0;
   }
@@ -174,7 +189,7 @@ static int32_t run(tp_instance *x, uint32_t rows) {
   for (uint32_t k = 0; status == TP_OK && k < info->inputs; k++) status = place_input(x, k);
   for (uint32_t k = info->inputs; status == TP_OK && k < info->inputs + info->outputs; k++)
     place_output(x, k);
-  if (status == TP_OK) status = run_engine(x);
+  if (status == TP_OK) status = run_engine(x, number);
   tp_device_rows_unpin(x);
   return status == TP_OK || status == TP_ERR_ROWS ? tp_outputs_finish(x, status) : status;
 }

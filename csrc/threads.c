@@ -66,7 +66,7 @@ int32_t tp_thread_watch(uint32_t *watch_out) {
 
 int32_t tp_thread_alive(uint32_t watch) {
   thread_state *state = tp_handle_pin(watch, TP_KIND_WATCH);
-  if (state == NULL) return TP_ERR_HANDLE;
+  if (state == NULL) return tp_handle_refused();
   int32_t alive = (int32_t)atomic_load_explicit(&state->alive, memory_order_acquire);
   tp_handle_unpin(watch);
   return alive;

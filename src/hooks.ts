@@ -96,10 +96,10 @@ export function slowRuns(
   end: () => void,
 ): Execute {
   let runs = 0;
-  return (batch, from, rows) => {
+  return (batch, from, rows, run) => {
     if (kill !== null && kill.instance === me && ++runs === kill.run) end();
     if (dispatchUs > 0) spin(dispatchUs, nowMs);
-    const answer = execute(batch, from, rows);
+    const answer = execute(batch, from, rows, run);
     if (completeUs > 0) spin(completeUs, nowMs);
     return answer;
   };

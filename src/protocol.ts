@@ -136,6 +136,8 @@ export type FromInstance =
   | ({ kind: "prepared" } & HeldMemory)
   /** It serves from here on. */
   | ({ kind: "ready" } & HeldMemory)
-  /** The loop ended because the pipe closed; everything native was given back. */
+  /** It has begun a call, and nobody watches: see scheduler/watchdog.ts. */
+  | { kind: "running" }
+  /** The loop ended, and all that is native was given back: the pipe closed, or the instance is another's. */
   | { kind: "closed" }
   | { kind: "failed"; error: PlainError };

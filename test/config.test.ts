@@ -15,6 +15,7 @@ const KEYS = [
   "backend",
   "instance_num",
   "batching_timeout",
+  "run_timeout",
   "max",
   "min",
   "max_queue",
@@ -64,6 +65,7 @@ describe("parseConfig", () => {
       model: "m.onnx",
       instanceNum: 1,
       batchingTimeoutMs: 0,
+      runTimeoutMs: 0,
       max: null,
       min: null,
       maxQueue: null,
@@ -185,6 +187,7 @@ const RANGES: Readonly<Record<string, readonly [low: number, high: number, expec
   max_callers: [1, 256, "an integer from 1 to 256"],
   intra_op_threads: [1, 1024, "an integer from 1 to 1024"],
   warm_up: [0, 1000, "an integer from 0 to 1000"],
+  run_timeout: [0, 86_400_000, "an integer from 0 to 86400000"],
   spin_us: [0, 10_000, "a number of microseconds from 0 to 10000"],
 };
 
@@ -705,6 +708,18 @@ describe("processOptions", () => {
       ["onnxruntime", resolve("lib/libonnxruntime.so")],
       ["onnxruntime", "libonnxruntime.so.1"],
     ]);
+  });
+
+  it("takes run_timeout from the key of that name, unless it is an argument", () => {
+    const bound = (args: object, runTimeoutMs: number): string | undefined =>
+      processOptions(args, inner, runTimeoutMs).find(([key]) => key === "run_timeout")?.[1];
+    expect(bound({}, 0)).toBeUndefined();
+    expect(bound({}, 70)).toBe("70");
+    expect(bound({ run_timeout: "0" }, 0)).toBe("0");
+    const both = { backend: "(run_timeout=0)Process[Identity]", run_timeout: 70 };
+    const error = caught(ConfigError, () => parseConfig(both));
+    expect(error.field).toBe("run_timeout");
+    expect(error.message).toContain("Process already has run_timeout=0");
   });
 
   it("takes the host program from the environment, unless it is given", () => {

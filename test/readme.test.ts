@@ -73,6 +73,7 @@ const printed: Readonly<Record<string, readonly RegExp[]>> = {
   "Calling from Workers": [/\b1, +2, +3\b/],
   "Another model in place of the one that is served": [/^retrained\.onnx 1\ntrue retrained\.onnx$/m],
   Errors: [/did you mean OnnxTensor\?[^]*a multiple of 3 elements[^]*^true$/m],
+  "Calls that hang": [/^0$/m],
   "Child processes": [/^Process\[OnnxTensor\] 1$/m],
   "What a pipe tells": [/^OnnxTensor .*\bONNX Runtime\b/m],
 };

@@ -23,6 +23,8 @@
  * - Threads: "any thread" functions may run at the same time as any other. "instance thread" functions may be
  *   called from any thread, but for one instance only one at a time; a second caller is answered with
  *   TP_ERR_BUSY.
+ * - Forks: in a process that was forked from one that had handles then, every function that takes or makes a
+ *   handle is answered with TP_ERR_FORKED. A program that such a process executes starts anew.
  * - Units: sizes are bytes, times are milliseconds unless the name says otherwise.
  */
 #ifndef TRTPIPE_H
@@ -58,6 +60,7 @@ extern "C" {
 #define TP_ERR_LOST (-15) /* the child process that ran this batch is lost; the instance may be used again */
 #define TP_ERR_DEAD (-16) /* its child processes keep dying: the instance is of no use any more */
 #define TP_ERR_TYPES (-17) /* this TensorRT computes in the model's own types: convert the model, ask again */
+#define TP_ERR_FORKED (-18) /* this process was forked from one that had handles: it cannot use the library */
 
 /* ---- Element types: ONNX's TensorProto.DataType numbers ------------------------------------------------ */
 
@@ -120,7 +123,9 @@ typedef struct tp_batch {
   uint32_t result;
   /* out: bit k set: output k was not copied to the slots and is read from `result` */
   uint32_t native_outputs;
-  uint32_t reserved[13];
+  /* in: any number, by which tp_instance_interrupt_run means this run */
+  uint32_t run;
+  uint32_t reserved[12];
   /* Item shapes (without the batch dimension), inputs first, then outputs, in the model's order. Inputs are
      read when TP_BATCH_DIMS is set; outputs whose item shape is not fixed by the model are written by the
      run, with -1 in the entries after their last dimension. */
@@ -148,6 +153,7 @@ uint32_t tp_abi_version(void);
 #define TP_LAYOUT_MAX_CHANNELS 11
 #define TP_LAYOUT_ROW_RESULT 12
 #define TP_LAYOUT_DEVICE_REF_BYTES 13
+#define TP_LAYOUT_BATCH_RUN 14
 
 /* sizeof, offsetof and limits as the library was compiled, in bytes or counts; UINT32_MAX for an unknown
    item. A user whose own constants differ must not go on. Any thread. */
@@ -290,6 +296,10 @@ int32_t tp_instance_run(uint32_t instance, uint32_t rows);
    where the engine has no way to be interrupted. Errors: HANDLE. Any thread. */
 int32_t tp_instance_interrupt(uint32_t instance);
 
+/* The same for the run whose tp_batch.run is `run`, and no other: without effect when that is over, whatever
+   runs by then. Errors: HANDLE. Any thread. */
+int32_t tp_instance_interrupt_run(uint32_t instance, uint32_t run);
+
 /* Destroys an idle instance and forgets its bindings. Errors: HANDLE, BUSY. Instance thread. */
 int32_t tp_instance_destroy(uint32_t instance);
 
@@ -380,6 +390,12 @@ int32_t tp_thread_alive(uint32_t watch);
 
 /* Ends a watch. Errors: HANDLE. Any thread. */
 int32_t tp_thread_unwatch(uint32_t watch);
+
+/* ---- Process ------------------------------------------------------------------------------------------- */
+
+/* Ends the process with exit code `code` (its lowest 8 bits) at once: no handlers, no waiting for threads, of
+   which one may hang in an engine's call for good. Never returns. Any thread. */
+int32_t tp_process_exit(int32_t code);
 
 /* ---- Builds of engines --------------------------------------------------------------------------------- */
 

@@ -123,7 +123,8 @@ static void describing(void) {
   CHECK_EQUAL((uint32_t)TP_ABI_MAJOR << 16 | TP_ABI_MINOR, tp_abi_version());
   CHECK_EQUAL(2112, tp_layout(TP_LAYOUT_BATCH_BYTES));
   CHECK_EQUAL(256, tp_layout(TP_LAYOUT_MAX_CHANNELS));
-  CHECK_EQUAL(UINT32_MAX, tp_layout(TP_LAYOUT_DEVICE_REF_BYTES + 1));
+  CHECK_EQUAL(12, tp_layout(TP_LAYOUT_BATCH_RUN));
+  CHECK_EQUAL(UINT32_MAX, tp_layout(TP_LAYOUT_BATCH_RUN + 1));
 }
 
 int main(void) {

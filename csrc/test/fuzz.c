@@ -223,7 +223,12 @@ static void one_call(void) {
     case 10:
     case 11:
     case 12: run(); break;
-    case 13: tp_instance_interrupt(any_handle()); break;
+    case 13:
+      if (any(2))
+        tp_instance_interrupt(any_handle());
+      else
+        tp_instance_interrupt_run(any_handle(), any_number());
+      break;
     case 14: tp_instance_destroy(any(4) ? any_number() : any_handle()); break;
     case 15:
       buffer = any_buffer(any(4000), &bytes);

@@ -54,6 +54,32 @@ static void short_runs(fixture f, uint32_t runs) {
   CHECK_EQUAL(TP_OK, tp_instance_run(f.instance, 1));
 }
 
+/* An interrupt that means one run ends that run, and none before or after it. */
+static void named_runs(fixture f) {
+  runner r = {.f = f, .runs = 1};
+  for (uint32_t run = 1; run <= 20; run++) {
+    pthread_t thread;
+    f.batch->run = run * 0x01000003u;
+    atomic_store(&r.started, 0);
+    atomic_store(&r.finished, 0);
+    CHECK_EQUAL(0, pthread_create(&thread, NULL, run_many, &r));
+    while (tp_instance_bind_batch(f.instance, NULL, 0) != TP_ERR_BUSY) sleep_us(20);
+    for (uint32_t other = 0; other < 5; other++) {
+      CHECK_EQUAL(TP_OK, tp_instance_interrupt_run(f.instance, (run + other - 5) * 0x01000003u));
+      CHECK_EQUAL(TP_OK, tp_instance_interrupt_run(f.instance, (run + other + 1) * 0x01000003u));
+    }
+    sleep_us(2000);
+    CHECK_EQUAL(0, atomic_load(&r.finished));
+    while (atomic_load(&r.finished) < 1) {
+      CHECK_EQUAL(TP_OK, tp_instance_interrupt_run(f.instance, run * 0x01000003u));
+      sleep_us(50);
+    }
+    CHECK_EQUAL(0, pthread_join(thread, NULL));
+  }
+  CHECK_EQUAL(20, r.interrupted);
+  f.batch->run = 0;
+}
+
 /* While an instance runs, nothing else can be done with it. */
 static void busy(fixture f) {
   runner r = {.f = f, .runs = 1};
@@ -78,6 +104,7 @@ static void fault(const char *backend, uint32_t short_count) {
   set_row(&f, 0, 0, 0);
   memcpy(slot_data(&f, 0, 0, 0), (float[]){TP_FAULT_HANG, 0}, 8);
   busy(f);
+  named_runs(f);
   hanging_runs(f, 200);
   memcpy(slot_data(&f, 0, 0, 0), (float[]){TP_FAULT_NONE, 0}, 8);
   short_runs(f, short_count);

@@ -12,6 +12,7 @@ import {
   BATCH_FLAGS,
   BATCH_NATIVE_OUTPUTS,
   BATCH_RESULT,
+  BATCH_RUN,
   DEVICE_REF_BYTES,
   MAX_RANK,
   ROW_BYTES,
@@ -113,7 +114,8 @@ export class Engine {
     return result;
   }
 
-  readonly execute: Execute = (batch, from, rows) => {
+  readonly execute: Execute = (batch, from, rows, run) => {
+    this.#block[BATCH_RUN / 4] = run;
     for (let row = 0; row < rows; row++) {
       writeRow(this.#block, row, batch.channels[from + row], batch.slots[from + row]);
     }

@@ -83,7 +83,8 @@ export class Channel {
       if (phaseOf(this.wordOf(slot)) === Phase.queued) this.cancel(slot);
     }
     for (let slot = 0; slot < shape.slots; slot++) {
-      if (phaseOf(this.wordOf(slot)) !== Phase.taken) continue;
+      const phase = phaseOf(this.wordOf(slot));
+      if (phase !== Phase.taken && phase !== Phase.lost) continue;
       atomics.store(control, layout.watch, deadWatch | 0);
       return false;
     }
@@ -238,6 +239,39 @@ export class Channel {
     }
     if (done > 0) this.wakeCaller();
     return failed;
+  }
+
+  /**
+   * Tells the callers of all rows whose call was given up with its thread, which keeps the slots until
+   * `giveBack`. Called by the supervisor; returns how many rows there were.
+   */
+  loseTaken(owner: number): number {
+    let lost = 0;
+    for (let slot = 0; slot < this.shape.slots; slot++) {
+      const word = this.wordOf(slot);
+      if (phaseOf(word) !== Phase.taken || ownerOf(word) !== owner) continue;
+      const to = slotWord(Phase.lost, owner, 0, generationOf(word));
+      if (atomics.compareExchange(this.control, this.layout.word + slot, word, to) !== word) continue;
+      this.markDone(slot >>> 5, 1 << (slot & 31));
+      lost++;
+    }
+    if (lost > 0) this.ringCaller();
+    return lost;
+  }
+
+  /**
+   * Gives a slot back whose call was given up and has returned, though the supervisor may not have come to it
+   * yet. False if the row was answered before that call.
+   */
+  giveBack(slot: number, owner: number, generation: number): boolean {
+    if (!this.complete(slot, owner, generation, Outcome.callLost)) {
+      const at = this.layout.word + slot;
+      const lost = slotWord(Phase.lost, owner, 0, generation);
+      const done = slotWord(Phase.done, 0, Outcome.callLost, generation);
+      if (atomics.compareExchange(this.control, at, lost, done) !== lost) return false;
+    }
+    this.markDone(slot >>> 5, 1 << (slot & 31));
+    return true;
   }
 
   // ---- a failed row's text

@@ -44,6 +44,7 @@ export interface PoolLayout {
   gate: number;
   coming: number;
   reloads: number;
+  unwatched: number;
   rebuild: number;
   pending: number;
   pendingWords: number;
@@ -56,8 +57,8 @@ export interface PoolLayout {
   words: number;
 }
 
-/** Words of one instance's line. */
-export const InstanceWord = { state: 0, wake: 1, turn: 2, words: 16 } as const;
+/** Words of one instance's line; `started` is a float64, when its call began (see calls.ts). */
+export const InstanceWord = { state: 0, wake: 1, turn: 2, run: 3, away: 4, started: 6, words: 16 } as const;
 
 /** Levels of priority: 0 goes first. */
 export const PRIORITIES = 3;
@@ -83,6 +84,7 @@ export function poolLayout(shape: MemoryShape): PoolLayout {
     gate: LINE,
     coming: 2 * LINE,
     reloads: LINE + 1,
+    unwatched: LINE + 2,
     rebuild,
     pending,
     pendingWords,

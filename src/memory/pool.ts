@@ -52,11 +52,11 @@ export class Pool {
   }
 
   state(instance: number): number {
-    return atomics.load(this.words, this.#line(instance) + InstanceWord.state);
+    return atomics.load(this.words, this.line(instance) + InstanceWord.state);
   }
 
   setState(instance: number, state: number): void {
-    atomics.store(this.words, this.#line(instance) + InstanceWord.state, state);
+    atomics.store(this.words, this.line(instance) + InstanceWord.state, state);
   }
 
   /** Instances that run a batch now, counted from their state words. */
@@ -92,7 +92,7 @@ export class Pool {
    * Wakes one instance: its wake word grows, so that it cannot miss this between its last look and its sleep.
    */
   wake(instance: number): void {
-    const at = this.#line(instance) + InstanceWord.wake;
+    const at = this.line(instance) + InstanceWord.wake;
     atomics.add(this.words, at, 1);
     if (this.state(instance) === State.parked) atomics.notify(this.words, at);
   }
@@ -198,12 +198,12 @@ export class Pool {
 
   /** The wake word's value, read before a last look; `sleep` returns at once if it has grown since. */
   wakeSeen(instance: number): number {
-    return atomics.load(this.words, this.#line(instance) + InstanceWord.wake);
+    return atomics.load(this.words, this.line(instance) + InstanceWord.wake);
   }
 
   /** Parks the instance's thread until it is woken or `timeoutMs` passed. Its state must say parked. */
   sleep(instance: number, seen: number, timeoutMs: number): void {
-    atomics.wait(this.words, this.#line(instance) + InstanceWord.wake, seen, timeoutMs);
+    atomics.wait(this.words, this.line(instance) + InstanceWord.wake, seen, timeoutMs);
   }
 
   /** Whether rows were announced that nobody has taken notice of yet. */
@@ -269,10 +269,16 @@ export class Pool {
   }
 
   #turn(instance: number): number {
-    return this.#line(instance) + InstanceWord.turn;
+    return this.line(instance) + InstanceWord.turn;
   }
 
-  #line(instance: number): number {
+  /** First word of an instance's line (see InstanceWord). */
+  line(instance: number): number {
     return this.layout.instances + instance * InstanceWord.words;
+  }
+
+  /** Where an instance says when its call began. */
+  callStart(instance: number): Float64Array {
+    return new Float64Array(this.buffer, (this.line(instance) + InstanceWord.started) * 4, 1);
   }
 }

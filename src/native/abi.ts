@@ -66,6 +66,8 @@ export const SYMBOLS = {
   tp_instance_run: { parameters: ["u32", "u32"], result: "i32" },
   // int32_t tp_instance_interrupt(uint32_t instance);
   tp_instance_interrupt: { parameters: ["u32"], result: "i32" },
+  // int32_t tp_instance_interrupt_run(uint32_t instance, uint32_t run);
+  tp_instance_interrupt_run: { parameters: ["u32", "u32"], result: "i32" },
   // int32_t tp_instance_destroy(uint32_t instance);
   tp_instance_destroy: { parameters: ["u32"], result: "i32" },
   // uint32_t tp_handle_count(void);
@@ -111,6 +113,8 @@ export const SYMBOLS = {
   // int32_t tp_thread_unwatch(uint32_t watch);
   tp_thread_unwatch: { parameters: ["u32"], result: "i32" },
 
+  // int32_t tp_process_exit(int32_t code);
+  tp_process_exit: { parameters: ["i32"], result: "i32" },
   // int32_t tp_build_open(uint32_t *build_out);
   tp_build_open: { parameters: ["buffer"], result: "i32" },
   // int32_t tp_build_progress(uint32_t build, char *text, uint32_t cap);
@@ -148,6 +152,7 @@ export const TP_ERR_INTERNAL = -14;
 export const TP_ERR_LOST = -15;
 export const TP_ERR_DEAD = -16;
 export const TP_ERR_TYPES = -17;
+export const TP_ERR_FORKED = -18;
 
 // Element types: ONNX's numbers.
 export const TP_F32 = 1;
@@ -174,6 +179,7 @@ export const BATCH_BYTES = 2112;
 export const BATCH_FLAGS = 0;
 export const BATCH_RESULT = 4;
 export const BATCH_NATIVE_OUTPUTS = 8;
+export const BATCH_RUN = 12;
 export const BATCH_DIMS = 64;
 export const ROW_BYTES = 16;
 export const ROW_CHANNEL = 0;
@@ -202,4 +208,5 @@ export const LAYOUT: readonly (readonly [item: string, value: number])[] = [
   ["MAX_CHANNELS", MAX_CHANNELS],
   ["ROW_RESULT", ROW_RESULT],
   ["DEVICE_REF_BYTES", DEVICE_REF_BYTES],
+  ["BATCH_RUN", BATCH_RUN],
 ];

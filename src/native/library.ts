@@ -131,6 +131,11 @@ export class Native {
     this.#check(this.#calls.tp_instance_interrupt(u32("instance", instance)));
   }
 
+  /** The same for the run whose number is `run` (see BATCH_RUN), and no other. */
+  interruptRun(instance: number, run: number): void {
+    this.#check(this.#calls.tp_instance_interrupt_run(u32("instance", instance), u32("run", run)));
+  }
+
   destroyInstance(instance: number): void {
     this.#check(this.#calls.tp_instance_destroy(u32("instance", instance)));
   }
@@ -169,6 +174,12 @@ export class Native {
 
   threadUnwatch(watch: number): void {
     this.#check(this.#calls.tp_thread_unwatch(u32("watch", watch)));
+  }
+
+  /** Ends the process at once, without waiting for threads that hang. */
+  exitProcess(code: number): never {
+    this.#calls.tp_process_exit(code);
+    throw this.failure(0);
   }
 
   /** A handle by which any thread watches one building of an engine, and ends it. */

@@ -7,7 +7,7 @@ import { ExecutionError, InvariantError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
 import { Outcome, Phase, outcomeOf, phaseOf } from "../memory/slot.ts";
 import type { DeviceRows } from "./device-rows.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, lostCall } from "./failure.ts";
 import { GiveUps, timeoutOf } from "./give-up.ts";
 import { unmarkInFlight } from "./in-flight.ts";
 import type { CallerCounts, Request, SlotBooks } from "./requests.ts";
@@ -50,6 +50,9 @@ export class Answers {
   /** Word of done bits that the next look begins with. */
   #nextWord = 0;
   #abandoned = false;
+  /** Slots that a hung call has, and the requests that were told so. */
+  readonly #lost = new Set<number>();
+  readonly #hung = new Set<Request>();
   #idle: (() => void)[] = [];
 
   constructor({ channel, slots, reader, deviceRows, counts, nowMs, onFree }: AnswersOptions) {
@@ -64,9 +67,19 @@ export class Answers {
     this.#clockMask = reader.rowBytes * 8 > CLOCK_BYTES ? 0 : 7;
   }
 
-  /** Rows still to come. */
+  /** Rows still to come. Nobody waits for those of a call that hangs. */
   get rowsInFlight(): number {
-    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free;
+    return this.#abandoned ? 0 : this.#slots.size - this.#slots.free - this.quarantined;
+  }
+
+  /**
+   * Slots of requests whose call hangs, as far as they are not to come otherwise: a request gives all of its
+   * slots back at once, with the last one.
+   */
+  get quarantined(): number {
+    let slots = 0;
+    for (const { rows, left, lost } of this.#hung) slots += rows - left + lost;
+    return slots;
   }
 
   /** Resolves when no row is in flight. */
@@ -141,11 +154,13 @@ export class Answers {
 
   #rowDone(slot: number): void {
     const word = this.#channel.wordOf(slot);
+    if (phaseOf(word) === Phase.lost) return this.#rowLost(slot);
     if (phaseOf(word) !== Phase.done) return;
     const request = this.#slots.owner(slot);
     if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
     // At once, so that a done bit that is set a second time finds nothing to answer.
     this.#channel.recycle(slot, word);
+    if (this.#lost.delete(slot)) request.lost--;
     request.left--;
     const outcome = outcomeOf(word);
     if (outcome !== Outcome.ok && request.error === null && !request.settled) {
@@ -154,6 +169,23 @@ export class Answers {
       if (request.left > 0) this.#cancelRows(request);
     }
     if (request.left === 0) this.#finish(request);
+  }
+
+  /**
+   * The call that runs this row hangs. The request fails now; its slot stays taken until the call is back,
+   * which is a second done bit, or for good.
+   */
+  #rowLost(slot: number): void {
+    const request = this.#slots.owner(slot);
+    if (request === undefined) throw new InvariantError(`slot ${slot} was lost, but nobody asked`);
+    // Rows may be told twice.
+    if (this.#lost.has(slot)) return;
+    this.#lost.add(slot);
+    request.lost++;
+    this.#hung.add(request);
+    if (request.settled) return;
+    this.#cancelRows(request);
+    this.#fail(request, lostCall());
   }
 
   #failureOf(request: Request, outcome: number, slot: number): Error {
@@ -196,6 +228,7 @@ export class Answers {
 
   /** The last row first, so that the first slot is used again first. */
   #free(request: Request): void {
+    this.#hung.delete(request);
     const slots = this.#slotsOf(request);
     for (let row = request.rows - 1; row >= 0; row--) {
       this.#reader.drop(slots[row]);

@@ -7,6 +7,7 @@ import { Channel } from "../memory/channel.ts";
 import type { ChannelBuffers, MemoryShape } from "../memory/layout.ts";
 import { Gate, Pool } from "../memory/pool.ts";
 import { threadClock } from "../native/clock.ts";
+import { NativeError } from "../native/library.ts";
 import type { Native } from "../native/library.ts";
 import { loadNative } from "../native/load.ts";
 import { environment } from "../native/locate.ts";
@@ -112,9 +113,10 @@ async function detach(caller: Caller, channel: Channel, native: Native): Promise
   caller.refuse(() => new PipeClosedError("Cannot use a pipe that this thread has left"));
   await caller.whenIdle();
   caller.dismiss();
-  // In this order: a channel whose watch has ended counts as a dead thread's, which somebody may inherit.
+  // In this order: a channel whose watch has ended counts as a dead thread's, which somebody may inherit. So
+  // one of which a hung call has slots is left to whoever comes when they are back.
   const watch = channel.watch;
-  channel.release();
+  if (caller.quarantined === 0) channel.release();
   native.threadUnwatch(watch);
 }
 
@@ -174,7 +176,16 @@ function takeChannel(spec: ModelSpec, channel: Channel, native: Native): boolean
   if (watch === 0 || isAlive(native, watch)) return false;
   const mine = native.threadWatch();
   const inherited = channel.inherit(watch, mine);
-  native.threadUnwatch(inherited ? watch : mine);
+  endWatch(native, inherited ? watch : mine);
   if (inherited) sweep(spec, channel, native);
   return inherited;
+}
+
+/** Ends a watch, unless the thread that left its channel behind has done so. */
+function endWatch(native: Native, watch: number): void {
+  try {
+    native.threadUnwatch(watch);
+  } catch (error) {
+    if (!(error instanceof NativeError)) throw error;
+  }
 }

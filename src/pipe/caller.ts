@@ -107,6 +107,11 @@ export class Caller {
     return this.#slots.free;
   }
 
+  /** Slots that a hung call may still write to: neither free nor waited for. */
+  get quarantined(): number {
+    return this.#answers.quarantined;
+  }
+
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
   call<I extends PipeInput>(input: I, options?: CallOptions): Promise<Answered<I>> {
     const promise = new Promise<Answered<I>>(this.#keepResolvers);
@@ -170,6 +175,8 @@ export class Caller {
   /** Rejects everything in flight: nobody will answer any more. The slots are not used again. */
   abandon(failure: () => Error): void {
     this.refuse(failure);
+    // What was answered before is told as it is.
+    while (this.#answers.settle() > 0);
     this.#answers.abandon(failure);
     this.dismiss();
   }
@@ -265,6 +272,8 @@ export class Caller {
   /** Now and then: deadlines that passed, and whether anybody is left to answer. */
   #check(isOwnerAlive: () => boolean): void {
     this.#answers.giveUps.expire();
+    // Slots of hung calls come back without anybody waiting for them.
+    if (this.#answers.quarantined > 0) this.#answers.settle();
     this.#room.look();
     // Whoever waits for room is told too: nobody reads a ring any more that is full of rows given up.
     if (this.#answers.rowsInFlight === 0 && !this.#room.isAwaited) return;

@@ -36,6 +36,8 @@ export interface ParsedConfig {
   model: string | Uint8Array | null;
   instanceNum: number;
   batchingTimeoutMs: number;
+  /** 0: none. With `Process[X]` the child processes keep to it. */
+  runTimeoutMs: number;
   max: Limit | null;
   min: Limit | null;
   maxQueue: number | null;
@@ -59,6 +61,7 @@ export interface ParsedConfig {
 
 const INSTANCES_MAX = 64;
 const TIMER_MS_MAX = 2 ** 31 - 1;
+export const RUN_TIMEOUT_MS_MAX = 86_400_000;
 
 /** All keys, in the order of PipeConfig; the compiler compares. */
 const known: Readonly<Record<keyof PipeConfig, true>> = {
@@ -66,6 +69,7 @@ const known: Readonly<Record<keyof PipeConfig, true>> = {
   backend: true,
   instance_num: true,
   batching_timeout: true,
+  run_timeout: true,
   max: true,
   min: true,
   max_queue: true,
@@ -137,6 +141,7 @@ export function parseConfig(config: unknown): ParsedConfig {
     model,
     instanceNum,
     batchingTimeoutMs: read("batching_timeout", (f, v) => readNumber(f, v, 0, TIMER_MS_MAX, "ms"), 0),
+    runTimeoutMs: read("run_timeout", (field, value) => readRunTimeout(field, value, backend), 0),
     max,
     min,
     maxQueue: read("max_queue", (field, value) => readQueue(field, value, max), null),
@@ -215,6 +220,14 @@ function refuseKeys(given: Snapshot, of: readonly (keyof PipeConfig)[]): void {
   const key = of.find((one) => given.has(one));
   if (key === undefined) return;
   throw refuse(key, given.get(key), "an ONNX model, whose graph this key changes");
+}
+
+function readRunTimeout(field: string, value: unknown, backend: ResolvedBackend | null): number {
+  const timeoutMs = readInteger(field, value, 0, RUN_TIMEOUT_MS_MAX);
+  const given = backend?.process?.run_timeout;
+  if (given === undefined) return timeoutMs;
+  const hint = `Process already has run_timeout=${given}`;
+  throw refuse(field, value, "the key or the argument of Process, not both", { hint });
 }
 
 function readQueue(field: string, value: unknown, max: Limit | null): number {

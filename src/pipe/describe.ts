@@ -29,6 +29,7 @@ export function describePipe(
     max: spec.maxRows,
     min: spec.minRows,
     batchingTimeoutMs: config.batchingTimeoutMs,
+    runTimeoutMs: config.runTimeoutMs || Number(config.backend?.process?.run_timeout ?? 0),
     maxQueue: spec.maxQueue,
     maxCallers: config.maxCallers,
     intraOpThreads: config.intraOpThreads,

@@ -5,6 +5,7 @@ import type { BackendName, ProcessArguments } from "../backends/resolve.ts";
 import { environment } from "../native/locate.ts";
 import type { EngineCandidate, EngineOptions } from "../protocol.ts";
 import { spinUsOf } from "./busy-wait.ts";
+import { RUN_TIMEOUT_MS_MAX } from "./config.ts";
 import type { ParsedConfig } from "./config.ts";
 import { parseDims, readInteger, refuse } from "./config-values.ts";
 import type { Limit } from "./config-values.ts";
@@ -68,8 +69,6 @@ function limitText({ rows, shapes }: Limit): string {
   return shapes === null ? String(rows) : shapes.map((shape) => shape.join("x")).join(",");
 }
 
-const RUN_TIMEOUT_MS_MAX = 86_400_000;
-
 const FILES: ReadonlySet<string> = new Set(["path", "model::cache"]);
 const LIBRARIES: ReadonlySet<string> = new Set(["onnxruntime", "tensorrt", "cuda"]);
 
@@ -77,7 +76,11 @@ const LIBRARIES: ReadonlySet<string> = new Set(["onnxruntime", "tensorrt", "cuda
  * The same for child processes that run the backend. Later ones may be started after the program has changed
  * its folder, so paths are made whole; what has no `/` is looked for by the system's loader.
  */
-export function processOptions(args: Readonly<ProcessArguments>, inner: EngineOptions): EngineOptions {
+export function processOptions(
+  args: Readonly<ProcessArguments>,
+  inner: EngineOptions,
+  runTimeoutMs = 0,
+): EngineOptions {
   const [[, backend], ...others] = inner;
   const options: [string, string][] = [
     ["backend", "Process"],
@@ -88,6 +91,8 @@ export function processOptions(args: Readonly<ProcessArguments>, inner: EngineOp
   if (args.run_timeout !== undefined) {
     const field = "backend argument run_timeout";
     options.push(["run_timeout", String(readInteger(field, args.run_timeout, 0, RUN_TIMEOUT_MS_MAX))]);
+  } else if (runTimeoutMs !== 0) {
+    options.push(["run_timeout", String(runTimeoutMs)]);
   }
   for (const [key, value] of others) {
     if (key === "host") continue;

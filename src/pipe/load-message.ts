@@ -35,7 +35,7 @@ export function loadMessage(config: ParsedConfig, library: string, build: number
       if (name === "TensorrtTensor") inner.push(...tensorrtPaths(config.tensorrt.library));
       // A child process builds by itself, where no handle of this process means anything.
       if (name === "TensorrtTensor" && !apart && build !== null) inner.push(["build", String(build)]);
-      return apart ? processOptions(backend.process!, inner) : inner;
+      return apart ? processOptions(backend.process!, inner, config.runTimeoutMs) : inner;
     });
     const conversion = engine ? null : graphConversion(config, name);
     return { backend: apart ? `Process[${name}]` : name, options, more, conversion };

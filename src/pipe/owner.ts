@@ -17,6 +17,7 @@ import type { FromInstance, HeldMemory, LoadedMessage, LoadMessage, StartMessage
 import { Supervisor } from "../scheduler/supervise.ts";
 import { isAlive } from "./attach.ts";
 import { spinUsOf } from "./busy-wait.ts";
+import { CallWatch } from "./call-watch.ts";
 import type { Caller } from "./caller.ts";
 import type { ParsedConfig } from "./config.ts";
 import { asLoadError } from "./load-error.ts";
@@ -44,10 +45,7 @@ export class Owner {
   readonly #url: URL;
   readonly #log: Log;
   #loaded: Loaded | null = null;
-  /**
-   * By thread: its instance in the C library, while it has it, and the batch block, which that may use for as
-   * long.
-   */
+  /** By thread: its instance in the C library, while it has it, and the batch block that this uses. */
   readonly #held = new Map<number, HeldMemory>();
   /** Blocks of threads that ended while a native call of theirs went on. */
   readonly #keptBlocks: SharedArrayBuffer[] = [];
@@ -55,6 +53,7 @@ export class Owner {
   readonly #models = new Set<number>();
   readonly #reloader: Reloader;
   #caller: Caller | null = null;
+  #calls: CallWatch | null = null;
   #closing: Promise<void> | null = null;
   /** The pipe is given up while it loads. */
   #leaving = false;
@@ -75,6 +74,7 @@ export class Owner {
       errorOf: (report: FromInstance) => (report.kind === "failed" ? fromPlainError(report.error) : null),
       onReport: (thread, report) => {
         if ("handle" in report) this.#held.set(thread, report);
+        else if (report.kind === "running") this.#calls?.look();
       },
       onEnd: (thread, gaveBack) => this.#onEnd(thread, gaveBack),
       onDeath: (instance, reason, rowsLost, backoffMs) => {
@@ -140,12 +140,14 @@ export class Owner {
     });
   }
 
-  /** Opens the gate: callers may call. */
-  open(caller: Caller): void {
+  /** Opens the gate: callers may call. `nowMs` is the common clock. */
+  open(caller: Caller, nowMs: () => number): void {
     const { pool, channels } = this.loaded;
     this.#caller = caller;
     this.#supervisor.watch(pool, channels);
+    this.#calls = new CallWatch(pool, this.#config, nowMs, this.#native, this.#supervisor, this.#held);
     pool.setGate(Gate.open);
+    this.#calls.look();
   }
 
   /** See Pipe. */
@@ -225,6 +227,7 @@ export class Owner {
 
   /** Gives the native handles back, once. */
   #letGo(): void {
+    this.#calls?.stop();
     if (this.#watching) this.#native.threadUnwatch(this.watch);
     this.#watching = false;
     for (const model of this.#models) this.#native.closeModel(model);

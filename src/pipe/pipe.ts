@@ -70,7 +70,7 @@ function open(owner: Owner, config: ParsedConfig, native: Native): Pipe {
     nowMs,
     isOwnerAlive: () => true,
   });
-  owner.open(caller);
+  owner.open(caller, nowMs);
   const describe = (): PipeDescription =>
     describePipe(owner.config, owner.loaded, native.binding, pool.reloads);
   const notice = new Notice(pool);

@@ -32,6 +32,8 @@ export class Request {
   readonly reject: Reject;
   /** Rows that are not answered yet. */
   left: number;
+  /** Those of them whose call hangs. */
+  lost = 0;
   error: Error | null = null;
   /** The caller was told. Rows that still run only give their slots back. */
   settled = false;

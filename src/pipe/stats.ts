@@ -1,5 +1,6 @@
 /** `stats()`: the counters of all instances and of this caller, as plain data. */
 
+import { threadsAway } from "../memory/calls.ts";
 import { CounterF64, CounterWord } from "../memory/layout.ts";
 import type { Pool } from "../memory/pool.ts";
 import { State } from "../memory/pool.ts";
@@ -20,7 +21,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
   const { instances, maxRows } = pool.shape;
   const sizes = byReason(() => new Array<number>(maxRows + 1).fill(0));
   const reasons = byReason(() => 0);
-  const total = { batches: 0, rows: 0, reruns: 0, stale: 0, waitMs: 0, runMs: 0 };
+  const total = { batches: 0, rows: 0, reruns: 0, stale: 0, away: 0, waitMs: 0, runMs: 0 };
   const perInstance: PipeStats["instances"][number][] = [];
   for (let i = 0; i < instances; i++) {
     const at = pool.counters(i);
@@ -31,6 +32,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
     total.rows += rows;
     total.reruns += pool.words[at + CounterWord.reruns];
     total.stale += pool.words[at + CounterWord.stale];
+    total.away += threadsAway(pool, i);
     total.waitMs += sums[CounterF64.waitMs];
     total.runMs += sums[CounterF64.runMs];
     for (const reason of REASONS) {
@@ -45,6 +47,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
   return {
     ...caller.counts,
     freeSlots: caller.freeSlots,
+    quarantinedSlots: caller.quarantined,
     batches: total.batches,
     rows: total.rows,
     meanBatch: total.batches === 0 ? 0 : total.rows / total.batches,
@@ -56,6 +59,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
     staleCompletions: total.stale,
     instanceRestarts,
     reloads: pool.reloads,
+    quarantinedInstances: total.away,
     instances: perInstance,
   };
 }

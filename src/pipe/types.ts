@@ -37,6 +37,12 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
    */
   batching_timeout?: number | string;
   /**
+   * Longest time in ms that one call of the engine may take, 0: no limit. One that takes longer is asked to
+   * end, and given up with its thread half a second later. With `Process[X]` its process is killed. Default
+   * 0.
+   */
+  run_timeout?: number | string;
+  /**
    * Largest batch in rows (`4`), or the largest full shape of every input (`"4x3x640x640"`, `,` between
    * inputs), which a model with open inner dimensions needs. Default: the model's own batch size, else 1.
    */
@@ -247,6 +253,8 @@ export interface PipeDescription {
   max: number;
   min: number;
   batchingTimeoutMs: number;
+  /** 0: none. */
+  runTimeoutMs: number;
   maxQueue: number;
   maxCallers: number;
   intraOpThreads: number;
@@ -269,6 +277,8 @@ export interface PipeStats {
   inFlight: number;
   /** Rows of this caller's slots that are free now. */
   freeSlots: number;
+  /** Rows of this caller's slots that are kept for calls that hang. They come back when those return. */
+  quarantinedSlots: number;
   /** Batches of all callers, their rows, and how often each size (index = rows) was sent for each reason. */
   batches: number;
   rows: number;
@@ -282,10 +292,12 @@ export interface PipeStats {
   reruns: number;
   /** Late completions of slots that had been given up. */
   staleCompletions: number;
-  /** Instances that were replaced after their thread died. */
+  /** Instances that were replaced, after their thread died or a call of theirs hung. */
   instanceRestarts: number;
   /** How often another model was put in place by `reload()`. */
   reloads: number;
+  /** Instances that were given up because a call of theirs hangs, and still does. */
+  quarantinedInstances: number;
   instances: readonly {
     state: "starting" | "idle" | "leading" | "running" | "parked" | "dead";
     batches: number;

@@ -4,6 +4,8 @@
  */
 
 import { Outcome } from "../memory/slot.ts";
+import { atomics } from "../memory/atomics.ts";
+import { OwnCalls, cameBack } from "../memory/calls.ts";
 import type { Channel } from "../memory/channel.ts";
 import { CounterF64, CounterWord } from "../memory/layout.ts";
 import type { Words } from "../memory/atomics.ts";
@@ -14,9 +16,11 @@ import type { Limits } from "./decide.ts";
 import { End, Lead } from "./lead.ts";
 import type { Batch } from "./queue.ts";
 
-/** Runs rows `from` up to `from + rows` of a batch. The answer tells each row's fate. */
+/**
+ * Runs rows `from` up to `from + rows` of a batch, under the name `run`. The answer tells each row's fate.
+ */
 export interface Execute {
-  (batch: Batch, from: number, rows: number): RunOutcome;
+  (batch: Batch, from: number, rows: number, run: number): RunOutcome;
 }
 
 export interface RunOutcome {
@@ -38,11 +42,14 @@ export interface InstanceOptions {
   spinUs: number;
   nowMs: () => number;
   execute: Execute;
+  /** Tells the watchdog, which sleeps, that there is something to look at. */
+  wakeWatchdog: () => void;
 }
 
 /**
  * Serves until the pipe closes, and everything that waited by then has been answered; or until another thread
- * is to have this instance's line, which has it when this returns.
+ * is to have this instance's line, which has it when this returns; or until a native call comes back that was
+ * given up: then the instance is another thread's, and this one has nothing left to do.
  */
 export function serve(options: InstanceOptions): void {
   const { pool, channels, me, limits, nowMs } = options;
@@ -66,7 +73,7 @@ export function serve(options: InstanceOptions): void {
       continue;
     }
     lead.give(State.running);
-    answers.run(batch, reason);
+    if (!answers.run(batch, reason)) return;
     pool.setState(me, State.idle);
     // The rule `idle` has come true for whoever leads now, if nobody else runs.
     const leader = pool.leader;
@@ -78,10 +85,13 @@ const TIMED_OUT: RunOutcome = { outcome: Outcome.timedOut, text: "", rows: null,
 
 /** Runs a taken batch, tells every caller, and counts. */
 class Answers {
+  readonly #pool: Pool;
   readonly #channels: readonly Channel[];
   readonly #me: number;
   readonly #nowMs: () => number;
   readonly #execute: Execute;
+  readonly #wakeWatchdog: () => void;
+  readonly #calls: OwnCalls;
   readonly #words: Words;
   readonly #counters: number;
   readonly #sums: Float64Array;
@@ -92,6 +102,9 @@ class Answers {
     this.#me = options.me;
     this.#nowMs = options.nowMs;
     this.#execute = options.execute;
+    this.#wakeWatchdog = options.wakeWatchdog;
+    this.#pool = options.pool;
+    this.#calls = new OwnCalls(options.pool, options.me);
     this.#words = options.pool.words;
     this.#counters = options.pool.counters(options.me);
     this.#sums = options.pool.sums(options.me);
@@ -99,33 +112,68 @@ class Answers {
     this.#maxRows = options.pool.shape.maxRows;
   }
 
-  run(batch: Batch, reason: number): void {
+  /** False if the instance was given up meanwhile. */
+  run(batch: Batch, reason: number): boolean {
     const startMs = this.#nowMs();
+    const answer = this.#call(batch, 0, batch.rows, startMs);
+    if (answer === null) return this.#giveBack(batch, 0);
     this.#countWaits(batch, startMs);
-    const answer = this.#execute(batch, 0, batch.rows);
     // Counted before anybody is told, so that who reads the counters after an answer finds it there.
     this.#sums[CounterF64.runMs] += this.#nowMs() - startMs;
     this.#words[this.#counters + CounterWord.batches]++;
     this.#words[this.#counters + CounterWord.rows] += batch.rows;
     this.#words[this.#counters + CounterWord.sizes + reason * (this.#maxRows + 1) + batch.rows]++;
-    if (answer.outcome !== Outcome.ok && answer.retryable && batch.rows > 1) this.#runAlone(batch);
-    else this.#settle(batch, 0, batch.rows, answer);
+    if (answer.outcome !== Outcome.ok && answer.retryable && batch.rows > 1) return this.#runAlone(batch);
+    this.#settle(batch, 0, batch.rows, answer);
+    return true;
+  }
+
+  /** One native call; null if it was given up before it returned. */
+  #call(batch: Batch, from: number, rows: number, nowMs: number): RunOutcome | null {
+    const { run, isUnwatched } = this.#calls.begin(nowMs);
+    if (isUnwatched) this.#wakeWatchdog();
+    try {
+      const answer = this.#execute(batch, from, rows, run);
+      return this.#calls.end() ? answer : null;
+    } catch (error) {
+      if (this.#calls.end()) throw error;
+      return null;
+    }
+  }
+
+  /**
+   * A call that was given up has returned: the slots of its rows, and of those after it, can be used again.
+   * Their callers were told before, so whatever came out of it counts for nothing.
+   */
+  #giveBack(batch: Batch, from: number): false {
+    for (let row = from; row < batch.rows; row++) {
+      const channel = this.#channels[batch.channels[row]];
+      if (!channel.giveBack(batch.slots[row], this.#me, batch.generations[row])) continue;
+      this.#countStale();
+      channel.ringCaller();
+    }
+    cameBack(this.#pool, this.#me);
+    return false;
   }
 
   /**
    * The batch failed as a whole: each row once more on its own, so that one bad row does not fail its mates,
    * unless it is no longer wanted.
    */
-  #runAlone(batch: Batch): void {
+  #runAlone(batch: Batch): boolean {
     for (let row = 0; row < batch.rows; row++) {
       const channel = this.#channels[batch.channels[row]];
-      if (channel.isOver(batch.slots[row], this.#nowMs())) {
+      const nowMs = this.#nowMs();
+      if (channel.isOver(batch.slots[row], nowMs)) {
         this.#settle(batch, row, 1, TIMED_OUT);
         continue;
       }
       this.#words[this.#counters + CounterWord.reruns]++;
-      this.#settle(batch, row, 1, this.#execute(batch, row, 1));
+      const answer = this.#call(batch, row, 1, nowMs);
+      if (answer === null) return this.#giveBack(batch, row);
+      this.#settle(batch, row, 1, answer);
     }
+    return true;
   }
 
   /**
@@ -149,10 +197,15 @@ class Answers {
       const outcome = answer.rows === null ? answer.outcome : answer.rows[row - from];
       if (outcome !== Outcome.ok) channel.writeText(slot, answer.text);
       if (channel.complete(slot, this.#me, batch.generations[row], outcome)) bits |= 1 << (slot & 31);
-      else this.#words[this.#counters + CounterWord.stale]++;
+      else this.#countStale();
     }
     if (bits !== 0) channel.markDone(bitWord, bits);
     channel.ringCaller();
+  }
+
+  /** The one counter that two threads may write: one that serves, and one that comes back late. */
+  #countStale(): void {
+    atomics.add(this.#words, this.#counters + CounterWord.stale, 1);
   }
 
   #countWaits(batch: Batch, startMs: number): void {

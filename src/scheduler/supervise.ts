@@ -3,19 +3,14 @@
  * pipe; it is not on any request's path: while this thread is busy, callers and instances go on without it.
  */
 
+import { beginEpoch } from "../memory/calls.ts";
 import { Gate, State } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
 import type { Channel } from "../memory/channel.ts";
+import { DEATH_LIMIT, DEATH_WINDOW_MS, Deaths } from "./deaths.ts";
 import { Succession } from "./succession.ts";
-import { send, startThread } from "./thread.ts";
+import { notForLong, send, startThread } from "./thread.ts";
 import type { Report, Thread } from "./thread.ts";
-
-/** Deaths within DEATH_WINDOW_MS after which the pipe gives up. */
-const DEATH_LIMIT = 5;
-const DEATH_WINDOW_MS = 10_000;
-const FIRST_BACKOFF_MS = 20;
-/** How long it is waited for threads that do not serve to end. */
-const LEAVE_MS = 2000;
 
 export interface SupervisorEvents<From extends Report> {
   /** The message that starts instance `instance` on a new thread. */
@@ -41,7 +36,7 @@ export class Supervisor<From extends Report> {
   /** Threads that have no line any more, or shall have none, and have not ended yet. */
   readonly #leaving = new Set<Thread<From>>();
   #started = 0;
-  readonly #deaths: number[] = [];
+  readonly #deaths = new Deaths();
   #pool: Pool | null = null;
   #channels: readonly Channel[] = [];
   #closing = false;
@@ -152,7 +147,7 @@ export class Supervisor<From extends Report> {
     if (!this.#closing) heir.worker.unref();
     if (heir.living) return;
     this.#threads.delete(instance);
-    this.#onDeath(pool, heir);
+    this.#onDeath(pool, instance, heir.reason, false);
   }
 
   /** An instance's thread is gone while another one waits for its line. False if none does. */
@@ -179,7 +174,7 @@ export class Supervisor<From extends Report> {
     for (const { worker } of threads) worker.ref();
     this.#pool?.wakeAll();
     await Promise.all(threads.map((thread) => thread.exited));
-    await this.#notForLong(this.left());
+    await notForLong(this.left());
   }
 
   /**
@@ -191,17 +186,8 @@ export class Supervisor<From extends Report> {
     this.#closing = true;
     const threads = [...this.#threads.values()];
     for (const { worker } of threads) worker.postMessage(message);
-    await this.#notForLong(Promise.all(threads.map((thread) => thread.exited)));
+    await notForLong(Promise.all(threads.map((thread) => thread.exited)));
     for (const { worker } of threads) worker.unref();
-  }
-
-  async #notForLong(ended: Promise<unknown>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LEAVE_MS);
-    });
-    await Promise.race([late, ended]);
-    clearTimeout(timer);
   }
 
   #onReport(thread: Thread<From>, report: From): void {
@@ -219,6 +205,28 @@ export class Supervisor<From extends Report> {
     else waiter?.resolve(report);
   }
 
+  /** The thread that has the instance's line now, by its number; 0: none. */
+  serving(instance: number): number {
+    this.#notice(this.#watched(), instance);
+    return this.#threads.get(instance)?.number ?? 0;
+  }
+
+  /**
+   * The native call that an instance's thread is in does not come back: the thread is given up and replaced.
+   * It ends by itself if the call returns; until then it keeps the slots of its rows.
+   */
+  lose(instance: number, reason: string): void {
+    const pool = this.#watched();
+    // The line may have been given to the one that hangs.
+    this.#notice(pool, instance);
+    const thread = this.#threads.get(instance);
+    if (thread === undefined) return;
+    this.#threads.delete(instance);
+    thread.letGo();
+    thread.worker.unref();
+    this.#onDeath(pool, instance, reason, true);
+  }
+
   #onExit(thread: Thread<From>): void {
     // It may have given its line away, or have been given it.
     if (this.#pool !== null) this.#notice(this.#pool, thread.instance);
@@ -227,20 +235,19 @@ export class Supervisor<From extends Report> {
     const isServing = this.#threads.get(thread.instance) === thread;
     if (isServing) this.#threads.delete(thread.instance);
     this.#events.onEnd(thread.number, thread.closed);
-    if (isServing && !thread.closed && this.#pool !== null) this.#onDeath(this.#pool, thread);
+    if (isServing && !thread.closed && this.#pool !== null)
+      this.#onDeath(this.#pool, thread.instance, thread.reason, false);
   }
 
-  #onDeath(pool: Pool, { instance, reason }: Thread<From>): void {
+  #onDeath(pool: Pool, instance: number, reason: string, isLost: boolean): void {
     pool.setState(instance, State.dead);
-    pool.freeLeadOf(instance);
     let rowsLost = 0;
-    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
+    if (isLost) for (const channel of this.#channels) rowsLost += channel.loseTaken(instance);
+    else rowsLost = this.#bury(pool, instance);
     pool.wakeAll();
-    const nowMs = performance.now();
-    this.#deaths.push(nowMs);
-    while (nowMs - this.#deaths[0] > DEATH_WINDOW_MS) this.#deaths.shift();
+    const backoffMs = this.#deaths.add(performance.now());
     if (this.#closing) return this.#afterLastDeath(pool, reason);
-    if (this.#deaths.length >= DEATH_LIMIT) {
+    if (backoffMs === null) {
       this.#closing = true;
       for (const timer of this.#respawns.values()) clearTimeout(timer);
       this.#respawns.clear();
@@ -252,9 +259,17 @@ export class Supervisor<From extends Report> {
       return;
     }
     const isAwaited = pool.isAsked(instance);
-    const backoffMs = isAwaited ? 0 : FIRST_BACKOFF_MS * 2 ** (this.#deaths.length - 1);
-    this.#events.onDeath(instance, reason, rowsLost, backoffMs);
+    this.#events.onDeath(instance, reason, rowsLost, isAwaited ? 0 : backoffMs);
     if (!this.#giveForDead(pool, instance)) this.#respawnLater(instance, backoffMs);
+  }
+
+  /** What a thread that has ended leaves behind; returns how many rows it took with it. */
+  #bury(pool: Pool, instance: number): number {
+    beginEpoch(pool, instance);
+    pool.freeLeadOf(instance);
+    let rowsLost = 0;
+    for (const channel of this.#channels) rowsLost += channel.failTaken(instance);
+    return rowsLost;
   }
 
   /** While closing nobody is replaced; if nobody is left to drain what waits, it will never run. */

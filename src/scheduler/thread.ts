@@ -3,6 +3,9 @@
 import { Worker } from "node:worker_threads";
 import type { Successor } from "./succession.ts";
 
+/** How long it is waited for threads that do not serve to end. */
+const LEAVE_MS = 2000;
+
 /** What the supervisor needs to know of a thread's messages. */
 export interface Report {
   kind: string;
@@ -18,7 +21,9 @@ export interface Thread<From extends Report> extends Successor {
   closed: boolean;
   /** Why it ends, or has ended. */
   reason: string;
+  /** Resolves when it has ended, or is given up. */
   readonly exited: Promise<void>;
+  readonly letGo: () => void;
 }
 
 export interface ThreadEvents<From extends Report> {
@@ -33,6 +38,8 @@ export function startThread<From extends Report>(
   events: ThreadEvents<From>,
 ): Thread<From> {
   const worker = new Worker(url, { name: `trtpipe instance ${instance}` });
+  let letGo = (): void => {};
+  const exited = new Promise<void>((resolve) => (letGo = resolve));
   const thread: Thread<From> = {
     worker,
     number,
@@ -42,13 +49,15 @@ export function startThread<From extends Report>(
     waiter: null,
     closed: false,
     reason: "",
-    exited: new Promise((resolve) => worker.once("exit", () => resolve())),
+    exited,
+    letGo,
   };
   worker.on("message", (report: From) => events.onReport(thread, report));
   worker.on("error", (error: unknown) => {
     thread.reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   });
   worker.on("exit", (code) => {
+    letGo();
     thread.reason ||= `its thread ended with code ${code}`;
     const text = `Instance ${instance} ended while it was starting: ${thread.reason}`;
     thread.waiter?.reject(new Error(text));
@@ -64,4 +73,14 @@ export function send<From extends Report>(thread: Thread<From>, message: unknown
     thread.waiter = { resolve, reject };
     thread.worker.postMessage(message);
   });
+}
+
+/** Waits for threads that have nothing to finish to end. */
+export async function notForLong(ended: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, LEAVE_MS);
+  });
+  await Promise.race([late, ended]);
+  clearTimeout(timer);
 }

@@ -202,8 +202,8 @@ const models: Catalogue = {
   },
   M11: {
     fault: "a file that is replaced, a reload that fails",
-    by: ["suite/loading > a model > in bytes may be changed once pipe() has resolved"],
-    awaited: [
+    by: [
+      "suite/loading > a model > in bytes may be changed once pipe() has resolved",
       ...of(
         "suite/reload > a reload that fails",
         "leaves the old model where the new one's file is broken or missing",

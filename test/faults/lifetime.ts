@@ -93,8 +93,6 @@ export const requestRows: Catalogue = {
       "suite/process > a process that dies > or hangs is ended after run_timeout",
       "C: process_death",
       "C: interrupt",
-    ],
-    awaited: [
       ...of(
         "suite/hang > a call that does not come back",
         "rejects within its bound, while others go on",
@@ -102,6 +100,15 @@ export const requestRows: Catalogue = {
       ),
       "suite/hang > a call that can be ended > costs its batch, and neither its thread nor anything else",
       "suite/hang > close() > does not wait for a call that hangs any longer than it has to",
+      ...of(
+        "suite/hang-reload > a call that hangs while a reload is under way",
+        "is given up, and its line goes to the one that waits for it",
+      ),
+      ...of(
+        "suite/hang-reload > a reload while an instance is quarantined",
+        "does not wait for it, and neither does the next one (%d instances)",
+      ),
+      SIMULATION,
     ],
   },
   L9: {
@@ -145,8 +152,7 @@ export const requestRows: Catalogue = {
   },
   L12: {
     fault: "a pipe's handle in another process",
-    by: ["suite/workers > attach() > refuses a pipe of another version or process"],
-    awaited: ["C: forks"],
+    by: ["suite/workers > attach() > refuses a pipe of another version or process", "C: forks"],
   },
   L13: {
     fault: "two pipes, one of them saturated or closed",

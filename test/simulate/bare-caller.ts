@@ -9,7 +9,7 @@ import { Doorbell } from "../../src/memory/park.ts";
 import { Gate } from "../../src/memory/pool.ts";
 import { Outcome, Phase, outcomeOf, phaseOf } from "../../src/memory/slot.ts";
 import { Spin } from "../../src/memory/spin.ts";
-import { Row, Watch } from "./books.ts";
+import { Row } from "./books.ts";
 import type { Books } from "./books.ts";
 import { makeRows } from "./client.ts";
 import type { Loop } from "./loop.ts";
@@ -24,6 +24,8 @@ export class BareCaller {
   #free: number[] = [];
   /** Slots in flight. */
   readonly #slots = new Set<number>();
+  /** Slots of calls that hang: told, and not free yet. */
+  readonly #kept = new Set<number>();
   #abandoned = false;
 
   constructor(world: World, stage: Stage, books: Books) {
@@ -76,8 +78,8 @@ export class BareCaller {
     bell.dismiss();
     // In this order, as src/pipe/attach.ts: a channel whose watch has ended is a dead thread's.
     const watch = channel.watch;
-    channel.release();
-    this.#books.watches[watch] = Watch.ended;
+    if (this.#kept.size === 0) channel.release();
+    this.#books.leave(watch);
   }
 
   #publish(channel: Channel): void {
@@ -127,8 +129,13 @@ export class BareCaller {
         const bit = 31 - Math.clz32(bits);
         bits &= ~(1 << bit);
         const slot = word * 32 + bit;
+        const phase = phaseOf(channel.wordOf(slot));
+        if (phase === Phase.lost && this.#slots.delete(slot)) {
+          this.#kept.add(slot);
+          found++;
+        }
         // After an instance's death some rows are told twice.
-        if (phaseOf(channel.wordOf(slot)) !== Phase.done) continue;
+        if (phase !== Phase.done) continue;
         this.#answered(channel, slot);
         found++;
       }
@@ -139,7 +146,8 @@ export class BareCaller {
   #answered(channel: Channel, slot: number): void {
     const word = channel.wordOf(slot);
     const row = this.#stage.inputs[channel.index][this.#stage.inputAt(slot)];
-    if (!this.#slots.delete(slot)) this.#world.fail(`slot ${slot} was answered, but nobody asked`);
+    if (!this.#slots.delete(slot) && !this.#kept.delete(slot))
+      this.#world.fail(`slot ${slot} was answered, but nobody asked`);
     const at = this.#stage.outputAt(slot);
     const output = this.#stage.outputs[channel.index];
     if (outcomeOf(word) === Outcome.ok && (output[at] !== row || output[at + 1] !== ~row)) {

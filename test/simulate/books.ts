@@ -9,10 +9,10 @@ export const ROWS_MAX = 4096;
 const WATCHES_MAX = 256;
 
 /** What became of a row. */
-export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5 } as const;
+export const Row = { unborn: 0, queued: 1, taken: 2, done: 3, answered: 4, withdrawn: 5, lost: 6 } as const;
 
 /** What an instance thread tells the owner's thread, in this order. */
-export const Report = { prepared: 1, ready: 2, closed: 4, exited: 8 } as const;
+export const Report = { prepared: 1, ready: 2, running: 4, closed: 8, exited: 16 } as const;
 
 /** States of a watch on a thread. */
 export const Watch = { ended: -2, dead: -1, unused: 0 } as const;
@@ -28,7 +28,9 @@ export class Books {
   readonly slotRow: Int32Array;
   /** By channel: the thread that has it, -1 none. */
   readonly holder: Int32Array;
-  /** By instance: the thread that has its line, 0 none yet, and the one that is to have it next. */
+  /** By channel: the watch on whoever has it. */
+  readonly watchOf: Int32Array;
+  /** By instance: the thread that has its line, 0 none, and the one that is to have it next. */
   readonly tenant: Int32Array;
   readonly heir: Int32Array;
   /** By instance: how the batch that it takes or runs looks. */
@@ -37,13 +39,20 @@ export class Books {
   readonly batchReasons: Int32Array;
   /** By instance: whether it has a batch, from the first row that it takes until it says that it is idle. */
   readonly busy: Int32Array;
-  /** By thread: whether an instance runs on it, whether it is to start one, and what that has to tell. */
+  /** By channel and slot: the thread that took the row there last. */
+  readonly slotThread: Int32Array;
+  /** By thread: whether an instance runs on it; which one plus one is to start, and which one plays. */
   readonly alive: Int32Array;
   readonly command: Int32Array;
+  readonly playing: Int32Array;
+  /** By thread: what it has to tell. */
   readonly outbox: Int32Array;
   /** By thread: its ticket for the line, 0 if it has the line from the start, and the model that it runs. */
   readonly ticket: Int32Array;
   readonly model: Int32Array;
+  /** By thread: whether it was given up, and the run that is asked to end. */
+  readonly givenUp: Int32Array;
+  readonly asked: Int32Array;
   /** By handle: the thread plus one, or a state of Watch. */
   readonly watches: Int32Array;
   readonly #counts: Int32Array;
@@ -61,17 +70,22 @@ export class Books {
     this.needs = words(ROWS_MAX);
     this.slotRow = words(CHANNELS_MAX * SLOTS_MAX);
     this.holder = words(CHANNELS_MAX);
+    this.watchOf = words(CHANNELS_MAX);
     this.tenant = words(INSTANCES_MAX);
     this.heir = words(INSTANCES_MAX);
     this.batchRows = words(INSTANCES_MAX);
     this.batchShape = words(INSTANCES_MAX);
     this.batchReasons = words(INSTANCES_MAX);
     this.busy = words(INSTANCES_MAX);
+    this.slotThread = words(CHANNELS_MAX * SLOTS_MAX);
     this.alive = words(THREADS);
     this.command = words(THREADS);
+    this.playing = words(THREADS);
     this.outbox = words(THREADS);
     this.ticket = words(THREADS);
     this.model = words(THREADS);
+    this.givenUp = words(THREADS);
+    this.asked = words(THREADS);
     this.watches = words(WATCHES_MAX);
     this.#counts = words(16);
     this.state = new Uint8Array(buffer, at, ROWS_MAX);
@@ -79,7 +93,7 @@ export class Books {
   }
 
   static makeBuffer(): SharedArrayBuffer {
-    return new SharedArrayBuffer(ROWS_MAX * 17 + CHANNELS_MAX * SLOTS_MAX * 4 + 4096);
+    return new SharedArrayBuffer(ROWS_MAX * 17 + CHANNELS_MAX * SLOTS_MAX * 8 + 4096);
   }
 
   clear(): void {
@@ -144,6 +158,22 @@ export class Books {
     this.#counts[5] = gaveUp ? 1 : 0;
   }
 
+  /** Whether any call was given up: some rows are told twice then. */
+  get hasLost(): boolean {
+    return this.#counts[11] !== 0;
+  }
+
+  set hasLost(lost: boolean) {
+    this.#counts[11] = lost ? 1 : 0;
+  }
+
+  /** The thread in that instance's call is given up, and has the line no more. */
+  giveUp(instance: number): void {
+    this.givenUp[this.tenant[instance]] = 1;
+    this.tenant[instance] = 0;
+    this.hasLost = true;
+  }
+
   /** Callers that have not ended yet. */
   get callersLeft(): number {
     return this.#counts[7];
@@ -160,6 +190,21 @@ export class Books {
 
   set served(model: number) {
     this.#counts[10] = model;
+  }
+
+  /** A thread that died while it had a line, or was to have one, is free of it when it begins anew. */
+  leaveLines(thread: number): void {
+    for (const [i, tenant] of this.tenant.entries()) if (tenant === thread) this.tenant[i] = 0;
+    for (const [i, heir] of this.heir.entries()) if (heir === thread) this.heir[i] = 0;
+  }
+
+  /** When somebody took the lead last. */
+  get ledMs(): number {
+    return this.#counts[12] / 1000;
+  }
+
+  set ledMs(nowMs: number) {
+    this.#counts[12] = Math.ceil(nowMs * 1000);
   }
 
   /** Whether the thread that has an instance's line lives. */
@@ -186,6 +231,15 @@ export class Books {
     if (handle >= WATCHES_MAX) throw new Error(`more than ${WATCHES_MAX} watches`);
     this.watches[handle] = thread + 1;
     return handle;
+  }
+
+  /** A watch ends. A channel whose caller it watched is left behind, if it was not released before. */
+  leave(watch: number): void {
+    const thread = this.watches[watch] - 1;
+    this.watches[watch] = Watch.ended;
+    for (const [channel, watched] of this.watchOf.entries()) {
+      if (watched === watch && this.holder[channel] === thread) this.holder[channel] = -1;
+    }
   }
 
   /** The thread died: its watches say so, and its channels have nobody. */

@@ -61,8 +61,8 @@ export class CallerThread {
       sync: (input, options) => pipe.sync(input, options),
     });
     await pipe.close();
-    const { freeSlots, ...counts } = pipe.stats();
-    client.checkEnd(counts, freeSlots);
+    const { freeSlots, quarantinedSlots, ...counts } = pipe.stats();
+    client.checkEnd(counts, freeSlots, quarantinedSlots);
   }
 
   async #bare(loop: Loop): Promise<void> {

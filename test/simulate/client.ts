@@ -15,7 +15,7 @@ import { Tensor } from "../../src/pipe/tensor.ts";
 import type { CallOptions, PipeInput, Priority } from "../../src/pipe/types.ts";
 import { Row } from "./books.ts";
 import type { Books } from "./books.ts";
-import { POISON } from "./instance.ts";
+import { INTERRUPTED, POISON } from "./instance.ts";
 import type { Loop } from "./loop.ts";
 import { ROW_ELEMENTS } from "./plan.ts";
 import type { Stage } from "./stage.ts";
@@ -92,19 +92,23 @@ export class Client {
     const { plan, nowMs } = this.#world;
     await room;
     const { instanceDeaths, freezeOneIn, lateOneIn } = plan.faults;
-    const isQuick = plan.runMs < 1 && plan.stepMs < 0.05 && instanceDeaths + freezeOneIn + lateOneIn === 0;
+    const isQuick =
+      plan.runMs < 1 &&
+      plan.stepMs < 0.05 &&
+      instanceDeaths + freezeOneIn + lateOneIn + plan.runTimeoutMs === 0;
     if (this.#stage.pool.words[this.#stage.pool.layout.gate] !== Gate.open) return;
     if (isQuick && this.#world.nowMs - nowMs > HEARTBEAT_MS) this.#world.fail("room was there and not told");
   }
 
   /** What a caller's counters say when all of its requests are settled. */
-  checkEnd(counts: CallerCounts, freeSlots: number): void {
+  checkEnd(counts: CallerCounts, freeSlots: number, quarantinedSlots: number): void {
     const { submitted, refused, succeeded, failed, inFlight } = counts;
     if (inFlight !== 0 || submitted !== refused + succeeded + failed) {
       this.#world.fail(`a caller that leaves counts ${JSON.stringify(counts)}`);
     }
-    const isWhole = this.#books.hopeless || freeSlots === this.#stage.plan.shape.slots;
-    if (!isWhole) this.#world.fail(`a caller that leaves has ${freeSlots} free slots`);
+    const slots = freeSlots + quarantinedSlots;
+    const isWhole = this.#books.hopeless || slots === this.#stage.plan.shape.slots;
+    if (!isWhole) this.#world.fail(`a caller that leaves has ${slots} free slots`);
   }
 
   #blocking(sync: NonNullable<Calls["sync"]>): void {
@@ -183,10 +187,14 @@ export class Client {
       return isOver ? null : `its timeout is ${options.timeout} ms`;
     }
     if (!(error instanceof TrtPipeError)) return "that is no error of ours";
-    if (!states.every((it) => it >= Row.answered)) return "some were not answered";
     const outcomes = rows.map((row) => verdict[row]);
+    // Who is told that its call hangs does not wait for its other rows.
+    const isHung = error instanceof InstanceLostError && outcomes.includes(Outcome.callLost);
+    if (isHung) return null;
+    if (!states.every((it) => it >= Row.answered)) return "some were not answered";
     if (error instanceof InstanceLostError) {
-      return outcomes.includes(Outcome.instanceLost) ? null : "no instance was lost";
+      const isLost = outcomes.includes(Outcome.instanceLost) || outcomes.includes(INTERRUPTED);
+      return isLost ? null : "no instance was lost";
     }
     const isFailed = outcomes.some((it) => it !== Outcome.ok && it !== Outcome.instanceLost);
     return isFailed || !(error instanceof ExecutionError) ? null : "the engine failed none of them";

@@ -7,10 +7,12 @@ import { REASONS } from "../../src/scheduler/decide.ts";
 import { serve } from "../../src/scheduler/instance.ts";
 import type { RunOutcome } from "../../src/scheduler/instance.ts";
 import type { Batch } from "../../src/scheduler/queue.ts";
+import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import { Report, Row } from "./books.ts";
 import type { Books } from "./books.ts";
-import { SLOTS_MAX, lineOf } from "./plan.ts";
+import { SLOTS_MAX } from "./plan.ts";
 import type { Stage } from "./stage.ts";
+import { Word } from "./world-layout.ts";
 import { Stopped } from "./world.ts";
 import type { World } from "./world.ts";
 
@@ -18,6 +20,10 @@ const EXEC_FAILED = 5;
 const DEVICE_LOST = 9;
 /** Longest time until a model is loaded. */
 const LOAD_MS = 5;
+export const INTERRUPTED = 13;
+/** Some hung calls end within the time that they are given for it, others long after. */
+const HANG_MS_MAX = 1500;
+const NEAR_MS = 3;
 /** In a row's second word. */
 export const POISON = 1;
 
@@ -25,29 +31,37 @@ export class Instance {
   readonly #world: World;
   readonly #stage: Stage;
   readonly #books: Books;
-  readonly #me: number;
   /** The batch counters as they were before the last batch. */
-  #counted: Int32Array;
+  #counted: Int32Array = new Int32Array(0);
   #reasons = 0;
 
   constructor(world: World, stage: Stage, books: Books) {
     this.#world = world;
     this.#stage = stage;
     this.#books = books;
-    this.#me = lineOf(stage.plan, world.me);
-    this.#counted = this.#counters();
+  }
+
+  get #me(): number {
+    return this.#books.playing[this.#world.me] - 1;
+  }
+
+  get #isGivenUp(): boolean {
+    return this.#books.givenUp[this.#world.me] !== 0;
   }
 
   /** Starts when the supervisor says so, until the pipe is closed. */
   play(): void {
-    const { command, alive } = this.#books;
+    const { command, alive, playing, givenUp, asked } = this.#books;
     const { me } = this.#world;
     for (;;) {
       while (command[me] === 0) {
         if (this.#books.closed) return;
         this.#world.awaitMail();
       }
+      playing[me] = command[me];
       command[me] = 0;
+      givenUp[me] = 0;
+      asked[me] = 0;
       alive[me] = 1;
       this.#world.mortal = true;
       try {
@@ -58,6 +72,7 @@ export class Instance {
       }
       this.#world.mortal = false;
       alive[me] = 0;
+      playing[me] = 0;
       this.#tell(Report.exited);
     }
   }
@@ -85,8 +100,9 @@ export class Instance {
       spinUs,
       nowMs: () => this.#world.clockMs,
       execute: this.#execute,
+      wakeWatchdog: () => this.#tell(Report.running),
     });
-    // Once the line is given away, the counters are another's.
+    // Once the line is given away, or taken away, the counters are another's.
     if (this.#books.tenant[this.#me] === this.#world.me) this.#checkReason();
     this.#tell(Report.closed);
   }
@@ -96,14 +112,43 @@ export class Instance {
     this.#world.threads.mail(0);
   }
 
-  readonly #execute = (batch: Batch, from: number, rows: number): RunOutcome => {
+  readonly #execute = (batch: Batch, from: number, rows: number, run: number): RunOutcome => {
     const isWhole = from === 0 && rows === batch.rows && this.#books.batchRows[this.#me] !== 0;
     if (isWhole) this.#beginBatch(batch);
     for (let row = from; row < from + rows; row++) this.#checkRow(batch, row);
-    this.#world.sleep(this.#world.random.fraction() * this.#stage.plan.runMs);
+    const isEnded = !this.#runs(run);
     for (let row = from; row < from + rows; row++) this.#checkRow(batch, row);
-    return this.#answer(batch, from, rows);
+    return isEnded ? this.#ended(batch, from, rows) : this.#answer(batch, from, rows);
   };
+
+  /** Takes the time of a call; false if it hung and ended because it was asked to. */
+  #runs(run: number): boolean {
+    const { random, words } = this.#world;
+    const { faults, runMs } = this.#stage.plan;
+    if (words[Word.hangs] <= 0 || !random.oneIn(faults.hangOneIn)) {
+      this.#world.sleep(random.fraction() * runMs);
+      return true;
+    }
+    words[Word.hangs]--;
+    const isDeaf = !random.oneIn(3);
+    // Some end at about the moment at which they are given up.
+    const lateMs = this.#stage.plan.runTimeoutMs + INTERRUPT_MS + random.fraction() * NEAR_MS;
+    const untilMs = this.#world.nowMs + (random.oneIn(3) ? lateMs : random.fraction() * HANG_MS_MAX);
+    while (this.#world.nowMs < untilMs) {
+      if (!isDeaf && this.#books.asked[this.#world.me] === (run | 0)) return false;
+      this.#world.block(untilMs);
+    }
+    return true;
+  }
+
+  /** What the engine says of a run that was interrupted. */
+  #ended(batch: Batch, from: number, rows: number): RunOutcome {
+    const { verdict, slotRow } = this.#books;
+    for (let i = from; i < from + rows && !this.#isGivenUp; i++) {
+      verdict[slotRow[batch.channels[i] * SLOTS_MAX + batch.slots[i]]] = INTERRUPTED;
+    }
+    return { outcome: INTERRUPTED, text: "interrupted", rows: null, retryable: false };
+  }
 
   #beginBatch(batch: Batch): void {
     const { batchRows, batchReasons } = this.#books;
@@ -145,10 +190,10 @@ export class Instance {
     const word = control[layout.word + slots[row]];
     const name = this.#books.slotRow[channels[row] * SLOTS_MAX + slots[row]];
     const isMine =
-      phaseOf(word) === Phase.taken &&
+      (phaseOf(word) === Phase.taken || (phaseOf(word) === Phase.lost && this.#isGivenUp)) &&
       ownerOf(word) === this.#me &&
       generationOf(word) === generations[row] &&
-      this.#books.state[name] === Row.taken;
+      (this.#books.state[name] === Row.taken || this.#books.state[name] === Row.lost);
     if (!isMine) this.#world.fail(`instance ${this.#me} runs row ${name}, which is not its own`);
     const [model, needed] = [this.#books.model[this.#world.me], this.#books.needs[name]];
     if (model < needed) this.#world.fail(`row ${name} came after model ${needed} and runs on model ${model}`);
@@ -174,7 +219,7 @@ export class Instance {
     // A batch that may be repeated row by row has no verdict yet.
     const isFinal = byRow || isLost || failed === 0 || batch.rows === 1 || rows < batch.rows;
     const { verdict, slotRow } = this.#books;
-    for (let i = 0; i < (isFinal ? rows : 0); i++) {
+    for (let i = 0; i < (isFinal && !this.#isGivenUp ? rows : 0); i++) {
       verdict[slotRow[batch.channels[from + i] * SLOTS_MAX + batch.slots[from + i]]] = outcomes[i];
     }
     return { outcome, text: "poison", rows: byRow ? outcomes : null, retryable: !isLost };

@@ -112,10 +112,10 @@ export const CALLER_MUTANTS: readonly Mutant[] = [
   {
     name: "a channel's watch ends before the channel is released",
     file: "pipe/attach.ts",
-    from: `  channel.release();
+    from: `  if (caller.quarantined === 0) channel.release();
   native.threadUnwatch(watch);`,
     to: `  native.threadUnwatch(watch);
-  channel.release();`,
+  if (caller.quarantined === 0) channel.release();`,
   },
   {
     name: "a living thread's channel is inherited",

@@ -91,7 +91,7 @@ const channel: readonly Mutant[] = [
   {
     name: "a channel is inherited while instances have rows of it",
     file: "memory/channel.ts",
-    from: "if (phaseOf(this.wordOf(slot)) !== Phase.taken) continue;",
+    from: "if (phase !== Phase.taken && phase !== Phase.lost) continue;",
     to: "if (slot >= 0) continue;",
   },
 ];

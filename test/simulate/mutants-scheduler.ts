@@ -124,8 +124,8 @@ const instance: readonly Mutant[] = [
   {
     name: "a row that runs again is answered in the first row's place",
     file: "scheduler/instance.ts",
-    from: "this.#settle(batch, row, 1, this.#execute(batch, row, 1));",
-    to: "this.#settle(batch, 0, 1, this.#execute(batch, row, 1));",
+    from: "this.#settle(batch, row, 1, answer);",
+    to: "this.#settle(batch, 0, 1, answer);",
   },
   {
     name: "one bad row fails its mates",
@@ -263,8 +263,8 @@ const supervise: readonly Mutant[] = [
   {
     name: "nobody is woken after a death",
     file: "scheduler/supervise.ts",
-    from: "rowsLost += channel.failTaken(instance);\n    pool.wakeAll();",
-    to: "rowsLost += channel.failTaken(instance);",
+    from: "else rowsLost = this.#bury(pool, instance);\n    pool.wakeAll();",
+    to: "else rowsLost = this.#bury(pool, instance);",
   },
   {
     name: "a dead instance still counts as running",

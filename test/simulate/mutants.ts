@@ -5,6 +5,7 @@
 
 import type { Mutant } from "./build.ts";
 import { CALLER_MUTANTS } from "./mutants-caller.ts";
+import { HANG_MUTANTS } from "./mutants-hang.ts";
 import { MEMORY_MUTANTS } from "./mutants-memory.ts";
 import { RELOAD_MUTANTS } from "./mutants-reload.ts";
 import { SCHEDULER_MUTANTS } from "./mutants-scheduler.ts";
@@ -14,4 +15,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...SCHEDULER_MUTANTS,
   ...CALLER_MUTANTS,
   ...RELOAD_MUTANTS,
+  ...HANG_MUTANTS,
 ];

@@ -4,17 +4,20 @@
  */
 
 import { InstanceWord } from "../../src/memory/layout.ts";
+import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import type { ChannelLayout } from "../../src/memory/layout.ts";
 import { Gate, State, Turn } from "../../src/memory/pool.ts";
 import { Watch } from "./books.ts";
 import type { Books } from "./books.ts";
-import { lineOf } from "./plan.ts";
+import { isSeat } from "./plan.ts";
 import type { Rows } from "./rows.ts";
 import type { Stage } from "./stage.ts";
 import type { World } from "./world.ts";
 import { POOL, WordNames } from "./words.ts";
 
 const OWNER_THREAD = 0;
+/** Sums of small steps are not exact. */
+const EPSILON_MS = 0.01;
 
 export class Oracle {
   readonly #world: World;
@@ -22,8 +25,6 @@ export class Oracle {
   readonly #books: Books;
   readonly #rows: Rows;
   readonly #names: WordNames;
-  /** The instance whose line this thread may have, -1 if it calls or owns. */
-  readonly #line: number;
 
   constructor(world: World, stage: Stage, books: Books, rows: Rows, names: WordNames) {
     this.#world = world;
@@ -31,19 +32,26 @@ export class Oracle {
     this.#books = books;
     this.#rows = rows;
     this.#names = names;
-    this.#line = lineOf(stage.plan, world.me);
   }
 
-  /** The instance that this thread is now: it has to have the line. */
+  /** The instance that this thread is now: it has to have the line. -1: none. */
   get #instance(): number {
-    return this.#line !== -1 && this.#books.tenant[this.#line] === this.#world.me ? this.#line : -1;
+    const { playing, tenant } = this.#books;
+    const instance = playing[this.#world.me] - 1;
+    return instance !== -1 && tenant[instance] === this.#world.me ? instance : -1;
+  }
+
+  get #isGivenUp(): boolean {
+    return this.#books.givenUp[this.#world.me] !== 0;
   }
 
   get role(): string {
     if (this.#world.me === OWNER_THREAD) return "owner";
-    const { instances } = this.#stage.plan.shape;
-    if (this.#line === -1) return `caller${this.#world.me - instances}`;
-    return `instance${this.#line}${this.#world.me > instances ? "'" : ""}`;
+    const { plan } = this.#stage;
+    if (!isSeat(plan, this.#world.me)) return `caller${this.#world.me - plan.shape.instances}`;
+    const instance = this.#books.playing[this.#world.me] - 1;
+    if (this.#isGivenUp) return `late${instance}`;
+    return `instance${instance}${this.#instance === -1 ? " without a line" : ""}`;
   }
 
   write(buffer: number, index: number, before: number, after: number): void {
@@ -69,8 +77,12 @@ export class Oracle {
     const line = index - layout.instances;
     const instance = Math.floor(line / InstanceWord.words);
     if (line < 0 || instance >= this.#stage.plan.shape.instances) return null;
-    if (line % InstanceWord.words === InstanceWord.wake) return grows(before, after);
-    if (line % InstanceWord.words === InstanceWord.turn) return this.#turn(instance, before, after);
+    const field = line % InstanceWord.words;
+    if (field === InstanceWord.wake) return grows(before, after);
+    if (field === InstanceWord.turn) return this.#turn(instance, before, after);
+    if (field === InstanceWord.run) return this.#run(instance, before, after);
+    if (field === InstanceWord.away) return after >= 0 ? null : "more come back than went";
+    if (this.#isGivenUp) return "the instance is another thread's";
     if (instance !== this.#instance && this.#world.me !== OWNER_THREAD)
       return "a state is its instance's own";
     if (after === State.idle || after === State.dead) this.#books.busy[instance] = 0;
@@ -106,9 +118,31 @@ export class Oracle {
     return null;
   }
 
+  /** The begin and the end of a call, or the watchdog that gives it up. */
+  #run(instance: number, before: number, after: number): string | null {
+    const epochs = ((after >>> 24) - (before >>> 24)) & 0xff;
+    if (this.#world.me !== OWNER_THREAD) {
+      if (this.#isGivenUp || instance !== this.#instance) return "the call is another thread's";
+      if (epochs !== 0) return "only the owner begins an epoch";
+      return (before & 1) + (after & 1) === 1 ? null : "one call at a time";
+    }
+    if (epochs !== 1 || (after & 1) !== 0) return "the owner begins the next epoch, and no call";
+    if (!this.#books.lives(instance)) return null;
+    const { pool, plan } = this.#stage;
+    const boundMs = plan.runTimeoutMs + INTERRUPT_MS - plan.coarseMs;
+    const [startedMs] = pool.callStart(instance);
+    if ((before & 1) === 0) return "it is in no call";
+    if (plan.runTimeoutMs === 0 || this.#world.nowMs - startedMs < boundMs - EPSILON_MS)
+      return "it is too early";
+    this.#books.giveUp(instance);
+    return null;
+  }
+
   #lead(before: number, after: number): string | null {
+    if (this.#isGivenUp) return "the instance is another thread's";
     if (after !== 0) {
       if (before !== 0) return "somebody leads already";
+      this.#books.ledMs = this.#world.nowMs;
       return after === this.#instance + 1 ? null : "the lead is taken for oneself alone";
     }
     if (before === 0) return this.#instance === -1 ? null : "this instance does not lead";
@@ -157,10 +191,11 @@ export class Oracle {
   }
 
   #watch(channel: number, before: number, after: number): string | null {
-    const { holder, watches } = this.#books;
+    const { holder, watches, watchOf } = this.#books;
+    watchOf[channel] = after;
     if (holder[channel] === this.#world.me) {
       // An heir for whom it is too early leaves the channel to the dead.
-      if (watches[after] === Watch.dead) holder[channel] = -1;
+      if (watches[after] === Watch.dead || watches[after] === Watch.ended) holder[channel] = -1;
       return null;
     }
     if (before === 0) return "the channel is another thread's";

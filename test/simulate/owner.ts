@@ -8,11 +8,12 @@ import { Gate } from "../../src/memory/pool.ts";
 import { Caller } from "../../src/pipe/caller.ts";
 import type { NativeResults } from "../../src/pipe/result.ts";
 import { Supervisor } from "../../src/scheduler/supervise.ts";
+import { Watchdog } from "../../src/scheduler/watchdog.ts";
 import { Report, Watch } from "./books.ts";
 import type { Books } from "./books.ts";
 import { Client } from "./client.ts";
 import type { Loop } from "./loop.ts";
-import { lineOf, threadCount } from "./plan.ts";
+import { seatsOf } from "./plan.ts";
 import { endWorker, endWorkers, loadNative, workerOf } from "./runtime.ts";
 import type { Start } from "./runtime.ts";
 import { makeSpec } from "./stage.ts";
@@ -35,6 +36,7 @@ export class Owner {
   readonly #stage: Stage;
   readonly #books: Books;
   readonly #supervisor: Supervisor<Said>;
+  readonly #watchdog: Watchdog;
   #caller: Caller | null = null;
   #callersDone: (() => void) | null = null;
   #asked: (() => void) | null = null;
@@ -54,11 +56,24 @@ export class Owner {
     this.#supervisor = new Supervisor<Said>(new URL("file:///worker.js"), {
       startMessage: () => this.#start(0, this.#model),
       errorOf: () => null,
-      onReport: () => {},
+      onReport: (_, { kind }) => {
+        if (kind === "running") this.#watchdog.look();
+      },
       onEnd: () => {},
       onDeath: () => {},
       onHopeless: (reason) => this.#giveUp(reason),
     });
+    this.#watchdog = new Watchdog(stage.pool, stage.plan.runTimeoutMs, () => world.clockMs, {
+      interrupt: (instance, run) => this.#interrupt(instance, run),
+      onLost: (instance) => this.#supervisor.lose(instance, "its call hangs"),
+    });
+  }
+
+  #interrupt(instance: number, run: number): void {
+    if (this.#supervisor.serving(instance) === 0) return;
+    const thread = this.#books.tenant[instance];
+    this.#books.asked[thread] = run;
+    this.#world.threads.mail(thread);
   }
 
   async play(): Promise<void> {
@@ -83,6 +98,7 @@ export class Owner {
     this.#books.ownerWatch = this.#books.watch(this.#world.me);
     this.#supervisor.watch(pool, channels);
     pool.setGate(Gate.open);
+    this.#watchdog.look();
     this.#openForCallers();
     const client = new Client(this.#world, this.#loop, this.#stage, this.#books);
     const calls = client.play({
@@ -96,7 +112,7 @@ export class Owner {
     await Promise.race([this.#untilDone(done), this.#untilAsked()]);
     await this.#close();
     await calls;
-    client.checkEnd(caller.counts, caller.freeSlots);
+    client.checkEnd(caller.counts, caller.freeSlots, caller.quarantined);
     this.#letGo();
   }
 
@@ -180,6 +196,7 @@ export class Owner {
     pool.setGate(Gate.shut);
     this.#caller?.dismiss();
     for (const channel of channels) channel.ringCaller();
+    this.#watchdog.stop();
   }
 
   /** As Reloader.end. */
@@ -199,24 +216,21 @@ export class Owner {
   #letGo(): void {
     this.#books.watches[this.#books.ownerWatch] = Watch.ended;
     this.#books.closed = true;
-    for (const thread of this.#instanceThreads) this.#world.threads.mail(thread);
-  }
-
-  get #instanceThreads(): number[] {
-    const { plan } = this.#stage;
-    return Array.from({ length: threadCount(plan) }, (_, t) => t).filter((t) => lineOf(plan, t) !== -1);
+    for (const thread of seatsOf(this.#stage.plan)) this.#world.threads.mail(thread);
   }
 
   /** What the instance threads have told, as their Workers' events. */
   #readMail(): void {
     const { outbox } = this.#books;
-    for (const thread of this.#instanceThreads) {
+    for (const thread of seatsOf(this.#stage.plan)) {
       const told = outbox[thread];
       outbox[thread] = 0;
       const worker = workerOf(thread);
+      // First, since the end of one thread may begin another.
       if (told & Report.exited) endWorker(thread);
       if (told & Report.prepared) worker?.emit("message", { kind: "prepared" });
       if (told & Report.ready) worker?.emit("message", { kind: "ready" });
+      if (told & Report.running) worker?.emit("message", { kind: "running" });
       if (told & Report.closed) worker?.emit("message", { kind: "closed" });
       if (told & Report.exited) worker?.emit("exit", told & Report.closed ? 0 : 1);
     }

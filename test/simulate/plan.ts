@@ -9,11 +9,11 @@ import { Random } from "./random.ts";
 export const INSTANCES_MAX = 3;
 export const CALLERS_MAX = 3;
 export const CHANNELS_MAX: number = CALLERS_MAX + 1;
-/**
- * Thread 0 owns the pipe, then come the instances, then the callers, then threads that take instances' lines
- * over. Of an instance's two threads either may have its line.
- */
-export const THREADS: number = 1 + INSTANCES_MAX + CALLERS_MAX + INSTANCES_MAX;
+/** Threads for instances beside their first: successors of them, and others while calls hang. */
+const HUNG_MAX = 5;
+const SPARES = INSTANCES_MAX + HUNG_MAX;
+/** Thread 0 owns the pipe, then come the instances, then the callers, then the spare ones. */
+export const THREADS: number = 1 + INSTANCES_MAX + CALLERS_MAX + SPARES;
 export const SLOTS_MAX = 40;
 /** Elements of the shortest row; each further shape has one more. */
 export const ROW_ELEMENTS = 4;
@@ -36,6 +36,9 @@ export interface Faults {
   /** One request in so many has a timeout, or is aborted. */
   timeoutOneIn: number;
   abortOneIn: number;
+  /** Calls that hang, all together; each comes back in the end, or when it is asked to. */
+  hangs: number;
+  hangOneIn: number;
   /** The engine reports failed rows one by one instead of failing the batch. */
   failsByRow: boolean;
   /** A whole batch fails for good, as when the device is lost. */
@@ -50,6 +53,8 @@ export interface Plan {
   callers: readonly CallerKind[];
   shapes: number;
   batchingTimeoutMs: number;
+  /** 0: calls may take as long as they like. Where there is a bound, threads do not die of themselves. */
+  runTimeoutMs: number;
   spinUs: number;
   /** Requests of each caller, the owner's own too. */
   requests: number;
@@ -87,12 +92,15 @@ export function makePlan(seed: number): Plan {
     random.pick<CallerKind>(["attached", "attached", "bare"]),
   );
   const faults = makeFaults(random);
+  const runTimeoutMs = Random.of(~seed).pick([0, 0, 0, 5, 40]);
+  if (runTimeoutMs > 0) Object.assign(faults, makeHangs(Random.of(~seed ^ 0x55aa)));
   return {
     seed,
     shape: makeShape(random, slots, maxRows, shapes, callers.length),
     callers,
     shapes,
     batchingTimeoutMs: random.pick([0, 0, 1, 5, 50]),
+    runTimeoutMs,
     spinUs: random.pick([0, 0, 20, 100]),
     requests: random.between(2, 12),
     rowsMax: random.pick([1, 1, 2, 4, 10, 20]),
@@ -112,21 +120,21 @@ export function makePlan(seed: number): Plan {
   };
 }
 
-/** How many threads take part. */
-export function threadCount({ shape, callers, reloads }: Plan): number {
-  return 1 + shape.instances + callers.length + (reloads > 0 ? shape.instances : 0);
+/** All threads that play in a plan; the spare ones come last. */
+export function threadsOf({ shape, callers, runTimeoutMs, reloads }: Plan): number[] {
+  const spares = (runTimeoutMs > 0 ? HUNG_MAX : 0) + (reloads > 0 ? shape.instances : 0);
+  return Array.from({ length: 1 + shape.instances + callers.length + spares }, (_, t) => t);
 }
 
-/** The two threads that may have an instance's line. */
-export function threadsOf({ shape, callers }: Plan, line: number): readonly [number, number] {
-  return [1 + line, 1 + shape.instances + callers.length + line];
+/** Those among them that an instance may run on. */
+export function seatsOf(plan: Plan): number[] {
+  return threadsOf(plan).filter((thread) => isSeat(plan, thread));
 }
 
-/** The instance whose line a thread may have; -1 for owner and callers. */
-export function lineOf({ shape, callers }: Plan, thread: number): number {
-  const later = thread - 1 - shape.instances - callers.length;
-  if (later >= 0) return later;
-  return thread >= 1 && thread <= shape.instances ? thread - 1 : -1;
+/** Whether an instance may run on this thread. */
+export function isSeat({ shape, callers }: Plan, thread: number): boolean {
+  const isFirst = thread >= 1 && thread <= shape.instances;
+  return isFirst || thread > shape.instances + callers.length;
 }
 
 function makeShape(
@@ -164,6 +172,13 @@ function makeFaults(random: Random): Faults {
     abortOneIn: sometimes(random.pick([2, 6]), 0),
     failsByRow: random.oneIn(3),
     batchOneIn: sometimes(4, 0),
+    hangs: 0,
+    hangOneIn: 0,
     closeStep: random.oneIn(2) ? random.between(20, random.pick([200, 600, 2000])) : 0,
   };
+}
+
+/** Threads that are given up take the place of threads that die. */
+function makeHangs(random: Random): Partial<Faults> {
+  return { instanceDeaths: 0, hangs: random.pick([1, 2, 4, 4, 6]), hangOneIn: random.pick([1, 3, 8]) };
 }

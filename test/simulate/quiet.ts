@@ -5,7 +5,8 @@
 
 import { InstanceWord } from "../../src/memory/layout.ts";
 import { Gate, Turn } from "../../src/memory/pool.ts";
-import { Phase, phaseOf } from "../../src/memory/slot.ts";
+import { Outcome, Phase, outcomeOf, phaseOf } from "../../src/memory/slot.ts";
+import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import { Row } from "./books.ts";
 import type { Books } from "./books.ts";
 import type { Rows } from "./rows.ts";
@@ -17,6 +18,8 @@ import type { World } from "./world.ts";
 /** A leader's deadline is some accesses later than the timeout that it is for. */
 const LATE_STEPS = 50;
 const LATE_MS = 2;
+/** The owner may have much to do between two turns of its event loop. */
+const NOTICE_MS = 20;
 
 export class Quiet {
   readonly #world: World;
@@ -33,9 +36,26 @@ export class Quiet {
 
   readonly check = (): void => {
     // A pipe that gave up leaves everything as it is.
-    const wrong = this.#books.hopeless ? null : (this.#callers() ?? this.#turns() ?? this.#instances());
+    const wrong = this.#books.hopeless ? null : (this.#callers() ?? this.#lines() ?? this.#instances());
     if (wrong !== null) this.#world.fail(`everybody waits: ${wrong}`);
   };
+
+  #lines(): string | null {
+    return this.#turns() ?? this.#hung();
+  }
+
+  /** A call that hangs was noticed in time. */
+  #hung(): string | null {
+    const { pool, plan } = this.#stage;
+    for (let i = 0; i < plan.shape.instances && plan.runTimeoutMs > 0; i++) {
+      if ((pool.words[pool.line(i) + InstanceWord.run] & 1) === 0) continue;
+      const ranMs = this.#world.nowMs - pool.callStart(i)[0];
+      if (ranMs > plan.runTimeoutMs + INTERRUPT_MS + NOTICE_MS + this.#lateMs) {
+        return `the call of instance ${i} runs for ${ranMs.toFixed(1)} ms, and nobody gives it up`;
+      }
+    }
+    return null;
+  }
 
   /** Nobody sleeps on answers that are there. */
   #callers(): string | null {
@@ -48,7 +68,11 @@ export class Quiet {
       if (isBare && this.#world.threads.keyOf(thread) !== WordNames.key(index + 1, layout.bell)) continue;
       for (let slot = 0; slot < plan.shape.slots; slot++) {
         const isTold = control[layout.done + (slot >>> 5)] & (1 << (slot & 31));
-        if (isTold && phaseOf(control[layout.word + slot]) === Phase.done) {
+        const phase = phaseOf(control[layout.word + slot]);
+        // Rows that are lost, or come back late, are no answers that anybody waits for.
+        const isAnswered =
+          phase === Phase.done && outcomeOf(control[layout.word + slot]) !== Outcome.callLost;
+        if (isTold && isAnswered) {
           return `the caller of channel ${index}, although slot ${slot} is answered`;
         }
       }
@@ -84,7 +108,9 @@ export class Quiet {
     let shapes = 0;
     let due = "";
     for (let shape = 0; shape < plan.shapes; shape++) {
-      const [waiting, oldestMs] = this.#rows.waiting(shape, this.#isCounted);
+      const [waiting, enteredMs] = this.#rows.waiting(shape, this.#isCounted);
+      // Rows that came while nobody led are in the order of their channels: a younger one may be first.
+      const oldestMs = Math.max(enteredMs, this.#books.ledMs);
       rows += waiting;
       if (this.#rows.waiting(shape)[0] > 0) shapes++;
       if (waiting >= plan.shape.maxRows) due = `a full batch of shape ${shape} waits`;
@@ -124,11 +150,20 @@ export class Quiet {
     if (pool.words[pool.layout.lead] !== 0) this.#world.fail("somebody still leads when all is over");
     if (hopeless) return;
     const rowsOfDead = new Set<number>();
-    for (const { index, shape } of channels) {
-      const isFree = this.#rows.allFree(index);
+    for (let i = 0; i < this.#stage.plan.shape.instances; i++) {
+      if (pool.words[pool.line(i) + InstanceWord.away] !== 0)
+        this.#world.fail(`threads of instance ${i} are away`);
+    }
+    for (const { index, shape, control, layout } of channels) {
+      // What came back after its caller had left is nobody's to free.
+      const isFree = this.#rows.allFree(index, Outcome.callLost);
       if (!isFree && this.#books.isHeld(index))
         this.#world.fail(`channel ${index} is left with rows in flight`);
-      for (let slot = 0; slot < shape.slots; slot++) rowsOfDead.add(this.#rows.rowAt(index, slot));
+      for (let slot = 0; slot < shape.slots; slot++) {
+        if (phaseOf(control[layout.word + slot]) === Phase.lost)
+          this.#world.fail(`slot ${slot} of channel ${index} is kept, although its call is back`);
+        rowsOfDead.add(this.#rows.rowAt(index, slot));
+      }
     }
     for (let row = 1; row <= rows; row++) {
       const isOver = state[row] === Row.unborn || state[row] >= Row.answered;

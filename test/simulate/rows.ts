@@ -47,7 +47,14 @@ export class Rows {
       if (from === Phase.free) return null;
       return from === Phase.queued ? this.#withdraw(channel, slot) : this.#free(channel, slot, from);
     }
-    if (from === Phase.queued && to === Phase.taken) return this.#take(channel, slot, after, instance);
+    if (from === Phase.queued && to === Phase.taken) {
+      this.#books.slotThread[channel * SLOTS_MAX + slot] = this.#world.me;
+      return this.#take(channel, slot, after, instance);
+    }
+    if (to === Phase.lost || from === Phase.lost) return this.#lose(channel, slot, before, after);
+    if (from === Phase.taken && outcomeOf(after) === Outcome.callLost) {
+      return this.#lose(channel, slot, before, after);
+    }
     if (from === Phase.queued && to === Phase.done) return this.#expire(channel, slot, after, instance);
     if (from === Phase.taken && to === Phase.done)
       return this.#finish(channel, slot, before, after, instance);
@@ -61,7 +68,8 @@ export class Rows {
     while (set !== 0) {
       const bit = 31 - Math.clz32(set);
       set &= ~(1 << bit);
-      if (phaseOf(control[layout.word + word * 32 + bit]) !== Phase.done) {
+      const phase = phaseOf(control[layout.word + word * 32 + bit]);
+      if (phase !== Phase.done && phase !== Phase.lost) {
         return `slot ${word * 32 + bit} is not done`;
       }
     }
@@ -78,10 +86,14 @@ export class Rows {
     });
   }
 
-  allFree(channel: number): boolean {
+  /** Whether all slots are free, or done with this outcome. */
+  allFree(channel: number, outcome = -1): boolean {
     const { control, layout, shape } = this.#stage.channels[channel];
-    for (let slot = 0; slot < shape.slots; slot++)
-      if (phaseOf(control[layout.word + slot]) !== Phase.free) return false;
+    for (let slot = 0; slot < shape.slots; slot++) {
+      const word = control[layout.word + slot];
+      const isDone = phaseOf(word) === Phase.done && outcomeOf(word) === outcome;
+      if (phaseOf(word) !== Phase.free && !isDone) return false;
+    }
     return true;
   }
 
@@ -95,6 +107,7 @@ export class Rows {
    */
   get #isToldTwice(): boolean {
     const { words } = this.#world;
+    if (this.#books.hasLost) return true;
     const { instanceDeaths, callerDeaths } = this.#stage.plan.faults;
     return words[Word.instanceDeaths] < instanceDeaths || words[Word.callerDeaths] < callerDeaths;
   }
@@ -139,6 +152,25 @@ export class Rows {
     }
     this.#books.verdict[row] = outcome;
     return this.#move(channel, slot, Row.taken, Row.done);
+  }
+
+  /** Taken -> Lost by the supervisor, Taken or Lost -> Done by the thread that comes back late. */
+  #lose(channel: number, slot: number, before: number, after: number): string | null {
+    const { slotThread, givenUp, verdict, playing } = this.#books;
+    const holder = slotThread[channel * SLOTS_MAX + slot];
+    if (givenUp[holder] === 0) return "its call was not given up";
+    if (playing[holder] !== ownerOf(before) + 1) return "it is another instance's";
+    verdict[this.rowAt(channel, slot)] = Outcome.callLost;
+    const from = phaseOf(before) === Phase.lost ? Row.lost : Row.taken;
+    if (phaseOf(after) === Phase.lost) {
+      return this.#world.me === 0
+        ? this.#move(channel, slot, from, Row.lost)
+        : "only the supervisor does that";
+    }
+    if (this.#world.me !== holder) return "only the thread that ran it gives it back";
+    if (outcomeOf(after) !== Outcome.callLost)
+      return `outcome ${outcomeOf(after)} of a call that was given up`;
+    return this.#move(channel, slot, from, Row.done);
   }
 
   /** A row whose deadline passed is answered by the leader, and runs no more. */

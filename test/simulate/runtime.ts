@@ -1,10 +1,12 @@
 /** What the code under test imports instead of its runtime and of the C library; see build.ts. */
 
 import { EventEmitter } from "node:events";
+import { TP_ERR_HANDLE } from "../../src/native/abi.ts";
+import { NativeError } from "../../src/native/library.ts";
 import { Watch } from "./books.ts";
 import { here } from "./here.ts";
 import type { LoopTimer } from "./loop.ts";
-import { threadsOf } from "./plan.ts";
+import { seatsOf } from "./plan.ts";
 
 // ---- node:timers
 
@@ -51,7 +53,7 @@ export function endWorkers(): void {
   workers.clear();
 }
 
-/** An instance thread, started by its first message, on whichever of the instance's two threads is free. */
+/** An instance thread, started by its first message, on whichever of the threads for it is free. */
 export class Worker extends EventEmitter {
   readonly #instance: number;
   readonly #thread: number;
@@ -61,8 +63,8 @@ export class Worker extends EventEmitter {
     super();
     const { world } = here();
     this.#instance = Number(options.name.replace(/\D+/g, ""));
-    const free = threadsOf(world.plan, this.#instance).find((thread) => !workers.has(thread));
-    if (free === undefined) throw new Error(`instance ${this.#instance} gets a third thread`);
+    const free = seatsOf(world.plan).find((thread) => !workers.has(thread));
+    if (free === undefined) throw new Error("more threads than there are places for");
     this.#thread = free;
     workers.set(free, this);
   }
@@ -72,13 +74,12 @@ export class Worker extends EventEmitter {
     this.#isStarted = true;
     const { ticket, model } = message as Start;
     const { world, books } = here();
-    // A thread that died while it had the line has it no more when it begins anew.
-    if (books.tenant[this.#instance] === this.#thread) books.tenant[this.#instance] = 0;
+    books.leaveLines(this.#thread);
     if (ticket === 0) books.tenant[this.#instance] = this.#thread;
     else books.heir[this.#instance] = this.#thread;
     books.ticket[this.#thread] = ticket;
     books.model[this.#thread] = model;
-    books.command[this.#thread] = 1;
+    books.command[this.#thread] = this.#instance + 1;
     world.threads.mail(this.#thread);
   }
 
@@ -95,7 +96,8 @@ export function loadNative(): object {
   const checked = (watch: number): number => {
     world.pause();
     const state = books.watches[watch];
-    if (state === Watch.unused || state === Watch.ended) throw new Error(`no watch ${watch}`);
+    if (state === Watch.unused || state === Watch.ended)
+      throw new NativeError(TP_ERR_HANDLE, `no watch ${watch}`);
     return state;
   };
   return {
@@ -104,7 +106,7 @@ export function loadNative(): object {
     threadAlive: (watch: number) => checked(watch) > 0,
     threadUnwatch: (watch: number) => {
       checked(watch);
-      books.watches[watch] = Watch.ended;
+      books.leave(watch);
     },
   };
 }

@@ -10,7 +10,7 @@ import { Instance } from "./instance.ts";
 import { Loop } from "./loop.ts";
 import { Oracle } from "./oracle.ts";
 import { Owner } from "./owner.ts";
-import { lineOf, makePlan, threadCount } from "./plan.ts";
+import { isSeat, makePlan, threadsOf } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { Quiet } from "./quiet.ts";
 import { Rows } from "./rows.ts";
@@ -56,7 +56,7 @@ async function play(stage: Stage): Promise<void> {
   const { plan } = stage;
   const loop = newLoop();
   if (world.me === 0) return loop.run(() => new Owner(world, loop, stage, books).play());
-  if (lineOf(plan, world.me) !== -1) return new Instance(world, stage, books).play();
+  if (isSeat(plan, world.me)) return new Instance(world, stage, books).play();
   const kind = plan.callers[world.me - 1 - plan.shape.instances];
   return new CallerThread(world, stage, books, newLoop).play(kind);
 }
@@ -69,7 +69,7 @@ function begin(seed: number): void {
     return world.release();
   }
   const plan = makePlan(seed);
-  const threads = Array.from({ length: threadCount(plan) }, (_, t) => t);
+  const threads = threadsOf(plan);
   new Stage(data.stage, plan).clear();
   books.clear();
   books.callersLeft = plan.callers.length;

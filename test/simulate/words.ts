@@ -5,9 +5,7 @@ import { generationOf, outcomeOf, ownerOf, phaseOf } from "../../src/memory/slot
 import type { Stage } from "./stage.ts";
 
 export const POOL = 0;
-/** As in InstanceWord. */
-const FIELDS = ["state", "wake", "turn"];
-const PHASES = ["Free", "Queued", "Taken", "Done"];
+const PHASES = ["Free", "Queued", "Taken", "Done", "Lost"];
 
 export class WordNames {
   readonly #stage: Stage;
@@ -52,8 +50,8 @@ export class WordNames {
     const line = index - layout.instances;
     const instance = Math.floor(line / InstanceWord.words);
     if (line < 0 || instance >= shape.instances) return `word[${index}]`;
-    const field = FIELDS[line % InstanceWord.words];
-    return `${field}[${instance}]`;
+    const fields = Object.entries(InstanceWord);
+    return `${fields.find(([, at]) => at === line % InstanceWord.words)?.[0]}[${instance}]`;
   }
 
   #word(index: number): string {

@@ -41,9 +41,11 @@ export const Word = {
   slow: 15,
   /** The owner is to close the pipe now. */
   closing: 16,
+  /** Calls that may still hang. */
+  hangs: 17,
   /** Float64: now, and when each thread waits no longer. */
   clock: 18,
-  threads: 48,
+  threads: 64,
 } as const;
 
 export const WORLD_WORDS: number = Word.threads + THREADS * Thread.words;

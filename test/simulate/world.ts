@@ -4,7 +4,7 @@
  * in one shared block, which only the holder of the baton touches.
  */
 
-import { THREADS, lineOf } from "./plan.ts";
+import { THREADS, isSeat } from "./plan.ts";
 import type { Plan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { Notes } from "./notes.ts";
@@ -162,6 +162,7 @@ export class World {
     words[Word.random] = Math.imul(plan.seed + 1, 0x2545f491);
     words[Word.instanceDeaths] = plan.faults.instanceDeaths;
     words[Word.callerDeaths] = plan.faults.callerDeaths;
+    words[Word.hangs] = plan.faults.hangs;
     this.#clock[0] = START_MS;
     words[Word.progressMs] = START_MS;
     words[Word.slow] = -1;
@@ -226,7 +227,7 @@ export class World {
   #maybeDie(): void {
     const { words, random, plan } = this;
     if (!this.mortal || words[Word.faulty] === 0 || !random.oneIn(plan.faults.deathOneIn)) return;
-    const left = lineOf(plan, this.me) === -1 ? Word.callerDeaths : Word.instanceDeaths;
+    const left = isSeat(plan, this.me) ? Word.instanceDeaths : Word.callerDeaths;
     if (words[left] <= 0) return;
     words[left]--;
     this.#die();

@@ -57,6 +57,8 @@ describe("describe()", () => {
       max: 4,
       min: 1,
       batchingTimeoutMs: 2.5,
+      runTimeoutMs: 0,
+      reloads: 0,
       maxQueue: 100,
       maxCallers: 5,
       intraOpThreads: 1,

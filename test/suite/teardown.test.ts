@@ -60,6 +60,27 @@ describe.concurrent("a process ends at once, and without a crash, while work is 
   });
 });
 
+describe.concurrent("a process with a native call that hangs", () => {
+  const given = ["failed TP_INSTANCE", "answered"];
+
+  it.each([
+    ["ends by process.exit() while it runs", "hungExit", 3, ["running", "a listener runs"]],
+    ["ends by itself after it was given up", "hungEnd", 0, given],
+    ["ends with the exit code that was set", "hungCode", 4, given],
+    ["ends by process.exit() after all listeners", "hungLater", 5, [...given, "a later listener runs"]],
+    ["ends by itself after close()", "hungClosed", 0, [...given, "closed"]],
+    ["ends by itself after close() that waited for it", "hungClosing", 0, ["failed TP_INSTANCE", "closed"]],
+  ])("%s", async (_, scenario, code, lines) => {
+    expect(await end(scenario)).toMatchObject({ hung: false, signal: null, code, lines });
+  });
+
+  it("ends by an exception that nobody catches, which is printed", async () => {
+    const ended = await end("hungThrows");
+    expect(ended).toMatchObject({ hung: false, signal: null, code: 1, lines: given });
+    expect(ended.stderr).toContain("nobody catches this");
+  });
+});
+
 describe.concurrent("Workers that ran ONNX Runtime", () => {
   it("end by themselves", async () => {
     expect(await end("workersEnd")).toMatchObject(fine("calls: answered", "workers ended", "closed"));

@@ -39,6 +39,18 @@ async function start(scenario, data, until) {
   return { worker, ended };
 }
 
+/** Far longer than any test waits. */
+const HUNG_MS = 3_600_000;
+
+/** A pipe one of whose calls was given up; the other instance goes on. */
+async function givenUp() {
+  const models = await fault({ run_timeout: 100, log: () => {} });
+  await models(slow(HUNG_MS)).catch(({ code }) => say(`failed ${code}`));
+  await models(quick());
+  say("answered");
+  return models;
+}
+
 const scenarios = {
   async close() {
     const models = await onnx();
@@ -84,6 +96,42 @@ const scenarios = {
     await sleep(50);
     say("running");
     await sleep(10_000);
+  },
+  async hungExit() {
+    const models = await fault();
+    process.on("exit", () => say("a listener runs"));
+    void models(slow(HUNG_MS)).catch(() => {});
+    await sleep(50);
+    say("running");
+    process.exit(3);
+  },
+  async hungEnd() {
+    await givenUp();
+  },
+  async hungCode() {
+    await givenUp();
+    process.exitCode = 4;
+  },
+  async hungLater() {
+    await givenUp();
+    process.on("exit", () => say("a later listener runs"));
+    process.exit(5);
+  },
+  async hungThrows() {
+    await givenUp();
+    throw new Error("nobody catches this");
+  },
+  async hungClosed() {
+    const models = await givenUp();
+    await models.close();
+    say("closed");
+  },
+  async hungClosing() {
+    const models = await fault({ run_timeout: 100 });
+    const call = models(slow(HUNG_MS)).catch(({ code }) => say(`failed ${code}`));
+    await models.close();
+    await call;
+    say("closed");
   },
   async processes() {
     const models = await fault({ backend: "Process[(shape=4)Fault]" });

@@ -34,6 +34,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "onnx",
     "scheduler/supervise.ts",
     "scheduler/decide.ts",
+    "scheduler/watchdog.ts",
     "backends/expression.ts",
     "backends/resolve.ts",
   ],
