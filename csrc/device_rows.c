@@ -72,7 +72,7 @@ static int32_t pin(tp_instance *x, uint32_t k, uint32_t row, const tp_device_ref
                    "%llu",
                    ref->row, name, (unsigned long long)t->bytes, (unsigned long long)item_bytes);
   }
-  x->device.rows[(size_t)k * x->max_rows + row] = (tp_device_row){t->at + offset, t->block->device};
+  x->device.rows[(size_t)k * x->max_rows + row] = (tp_device_row){t->at + offset, t->block->device, t->block};
   return TP_OK;
 }
 

@@ -15,6 +15,7 @@ struct tp_instance;
 typedef struct tp_device_row {
   CUdeviceptr at;               /* 0: the row is on the host */
   const tp_cuda_device *device; /* where it is */
+  const tp_device_block *block; /* the allocation that it lies in */
 } tp_device_row;
 
 typedef struct tp_device_rows {

@@ -11,8 +11,9 @@ struct tp_cuda_device *tp_trt_device(const void *instance, bool *device_outputs)
   return x->engine->device;
 }
 
-/* Rows from `row` on that one copy can move: all on the host, or side by side in the memory of one device.
- * What is behind the batch's own rows is padding on the host. */
+/* Rows from `row` on that one copy can move: all on the host, or side by side in one allocation. Neighbours of
+ * a pool are often side by side too, and the driver refuses to copy across two of them. What is behind the
+ * batch's own rows is padding on the host. */
 static uint32_t rows_at_once(const tp_device_row *rows, const tp_run *run, uint32_t row,
                              uint64_t item_bytes) {
   tp_device_row first = row < run->rows ? rows[row] : (tp_device_row){0};
@@ -21,7 +22,7 @@ static uint32_t rows_at_once(const tp_device_row *rows, const tp_run *run, uint3
     tp_device_row next = end < run->rows ? rows[end] : (tp_device_row){0};
     bool follows = first.at == 0
                        ? next.at == 0
-                       : next.at == first.at + (end - row) * item_bytes && next.device == first.device;
+                       : next.at == first.at + (end - row) * item_bytes && next.block == first.block;
     if (!follows) break;
   }
   return end - row;

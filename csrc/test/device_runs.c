@@ -85,6 +85,24 @@ static void mixed(const char *options, uint32_t min_rows) {
   finish(&d);
 }
 
+/* Tensors that lie side by side are still allocations of their own, and no copy may span two of them. */
+static void neighbours(void) {
+  device_fixture d = make("max=4", 1, 4, 16);
+  uint32_t tensors[4];
+  side_by_side(1);
+  for (uint32_t i = 0; i < 4; i++) tensors[i] = make_floats(0, 4, (float)(10 * i));
+  side_by_side(0);
+  uint64_t first[4], second[4];
+  CHECK_EQUAL(TP_OK, tp_device_info(tensors[0], first));
+  CHECK_EQUAL(TP_OK, tp_device_info(tensors[1], second));
+  CHECK_EQUAL(first[1] + 16, second[1]);
+  for (uint32_t row = 0; row < 4; row++) put(&d, row, row, tensors[row], 0);
+  CHECK_EQUAL(TP_OK, tp_instance_run(d.f.instance, 4));
+  for (uint32_t row = 0; row < 4; row++) check_host(&d, row, 4, (float)(10 * row));
+  for (uint32_t i = 0; i < 4; i++) CHECK_EQUAL(TP_OK, tp_device_release(tensors[i], 1));
+  finish(&d);
+}
+
 /* A tensor that is gone, of another kind, or too small fails the run in words, and harms nothing. */
 static void stale(void) {
   device_fixture d = make("max=4", 1, 3, 12);
@@ -286,6 +304,7 @@ int main(void) {
   mixed("max=4", 1);
   mixed("max=4;min=3", 3);
   mixed("max=4;cuda_graph=1", 1);
+  neighbours();
   stale();
   binding();
   outputs("max=4;output=device");

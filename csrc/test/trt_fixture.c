@@ -56,6 +56,12 @@ void fail_cuda(const char *name, int n, int error) {
   order(name, n, error);
 }
 
+void side_by_side(int on) {
+  void (*order)(int on);
+  FIND(order, cuda, "fake_cuda_side_by_side");
+  order(on);
+}
+
 int graph_launches(void) {
   int (*launches)(void);
   FIND(launches, cuda, "fake_cuda_launches");

@@ -20,6 +20,9 @@ void fail_cuda(const char *name, int n, int error);
 /* Orders the first call of a function to fail in the program that builds engines; NULL takes that back. */
 void fail_build(const char *name);
 
+/* Whether the fake driver's memory has no room between from now on. */
+void side_by_side(int on);
+
 /* Graphs that the fake driver has launched. */
 int graph_launches(void);
 

@@ -17,6 +17,9 @@ void fake_cuda_fail(const char *name, int n, int error);
 /* Streams, events and memory that were not given back. */
 int fake_cuda_live(void);
 
+/* From now on memory comes from one piece, without room between: what a pool may do. 0 takes it back. */
+void fake_cuda_side_by_side(int on);
+
 /* Host memory that is registered now, in bytes, and the copies from and to such memory so far. */
 size_t fake_cuda_registered(void);
 int fake_cuda_direct_copies(void);
