@@ -44,7 +44,9 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
   }
   return {
     ...caller.counts,
+    refusals: { ...caller.counts.refusals },
     freeSlots: caller.freeSlots,
+    ...caller.rowsNow(),
     batches: total.batches,
     rows: total.rows,
     meanBatch: total.batches === 0 ? 0 : total.rows / total.batches,
@@ -56,6 +58,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
     staleCompletions: total.stale,
     instanceRestarts,
     reloads: pool.reloads,
+    wakes: pool.wakes,
     instances: perInstance,
   };
 }
