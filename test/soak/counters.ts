@@ -80,8 +80,9 @@ export function rssBytes(): number {
 }
 
 /**
- * What koffi 3.3 keeps of each thread that ever loaded it, since it never frees what it has per thread: 23 KiB
- * of the heap, and three mappings with few pages in use, together 30 KiB of RSS (measured over 150 threads).
+ * What koffi 3.3 keeps of each thread that ever loaded it, since it never frees what it has per thread:
+ * 23 KiB of the heap, and three mappings with few pages in use, together 30 KiB of RSS (measured over 150
+ * threads).
  */
 const KOFFI_THREAD_BYTES = 30 * 1024;
 
