@@ -5,7 +5,8 @@
 
 import { InputError, PipeClosedError, QueueFullError } from "../errors.ts";
 import type { Watched } from "./give-up.ts";
-import type { PipeInput, RefusalReason } from "./types.ts";
+import type { RefusalReason } from "./stats-types.ts";
+import type { PipeInput } from "./types.ts";
 
 export type Resolve = (input: never) => void;
 export type Reject = (error: unknown) => void;

@@ -5,7 +5,7 @@ import type { Pool } from "../memory/pool.ts";
 import { State } from "../memory/pool.ts";
 import { REASONS, Reason } from "../scheduler/decide.ts";
 import type { Caller } from "./caller.ts";
-import type { BatchReason, PipeStats } from "./types.ts";
+import type { BatchReason, PipeStats } from "./stats-types.ts";
 
 const STATES = [
   "starting",
