@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "status.h"
 
@@ -54,6 +57,12 @@ char *tp_copy(const void *from, size_t bytes) {
 }
 
 void tp_free(void *memory) { free(memory); }
+
+void tp_memory_trim(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 int tp_multiply(uint64_t a, uint64_t b, uint64_t *to) {
   if (a != 0 && b > UINT64_MAX / a) return 0;

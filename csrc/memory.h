@@ -24,6 +24,13 @@ char *tp_copy(const void *from, size_t bytes);
 /* Gives back memory from any of the above. NULL is ignored. */
 void tp_free(void *memory);
 
+/*
+ * Gives what the process has freed back to the system. glibc keeps it: what is freed below one piece that is
+ * still in use stays resident, and so does what threads leave behind that have ended. Takes milliseconds.
+ * Other C libraries, and runtimes that bring an allocator of their own, are not asked.
+ */
+void tp_memory_trim(void);
+
 /* to = a * b; false if that overflows. */
 int tp_multiply(uint64_t a, uint64_t b, uint64_t *to);
 

@@ -79,4 +79,10 @@ int32_t tp_model_describe(uint32_t model, char *text, uint32_t cap) {
   return length;
 }
 
-int32_t tp_model_close(uint32_t model) { return tp_handle_close(model, TP_KIND_MODEL); }
+int32_t tp_model_close(uint32_t model) {
+  int32_t status = tp_handle_close(model, TP_KIND_MODEL);
+  /* A model's end is rare, and much is free then: its weights, what its threads had, the memory of pipes that
+     were collected since the last time. */
+  if (status == TP_OK) tp_memory_trim();
+  return status;
+}

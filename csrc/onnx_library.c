@@ -8,6 +8,7 @@
 
 #include "loader.h"
 #include "status.h"
+#include "text.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Under `lock` until `opened`; constant afterwards. */
@@ -25,6 +26,7 @@ int32_t tp_ort_check(const tp_ort *ort, OrtStatus *failed, int32_t status, const
   char text[2048];
   snprintf(text, sizeof text, "%s", ort->GetErrorMessage(failed));
   ort->ReleaseStatus(failed);
+  tp_text_strip_folders(text);
   size_t length = strlen(text);
   while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' ' || text[length - 1] == '.'))
     length--;

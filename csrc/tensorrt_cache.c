@@ -1,7 +1,9 @@
 #include "tensorrt_cache.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "memory.h"
@@ -134,6 +136,52 @@ int32_t tp_trt_cache_write(const char *path, const tp_text *key, const tp_bytes 
   hash(key->text, key->length, plan->data, plan->count, h.sha);
   tp_bytes parts[3] = {{(uint8_t *)&h, sizeof h}, {(uint8_t *)(uintptr_t)key->text, key->length}, *plan};
   return tp_file_write(path, parts, 3);
+}
+
+/* Whether nobody but `user` and root may change what was found at `path`. */
+static int32_t check_owner(const char *what, const char *path, const struct stat *found, uid_t user) {
+  static const char refused[] = "cannot use option \"model::cache\": an engine is code that runs here, and";
+  if (found->st_uid != user && found->st_uid != 0) {
+    return tp_fail(TP_ERR_OPEN,
+                   "%s the %s \"%s\" belongs to user %u; expected user %u, who runs this, or root",
+                   refused, what, path, (unsigned)found->st_uid, (unsigned)user);
+  }
+  if ((found->st_mode & (S_IWGRP | S_IWOTH)) == 0) return TP_OK;
+  return tp_fail(TP_ERR_OPEN,
+                 "%s the %s \"%s\" may be written by others than its owner; expected mode %03o, got %03o",
+                 refused, what, path, (unsigned)(found->st_mode & 0755), (unsigned)(found->st_mode & 07777));
+}
+
+/* A file of the cache, if it is there. The folder was checked: nobody else puts another in its place. */
+static int32_t check_file(const char *cache, const char *end, uid_t user) {
+  char path[4200];
+  struct stat found;
+  if (snprintf(path, sizeof path, "%s%s", cache, end) >= (int)sizeof path)
+    return tp_fail(TP_ERR_ARGUMENT, "cannot use option \"model::cache\": the path is too long");
+  /* What keeps us from looking keeps us from reading, too, and is told there. */
+  if (lstat(path, &found) != 0) return TP_OK;
+  if (!S_ISLNK(found.st_mode)) return check_owner("file", path, &found, user);
+  return tp_fail(TP_ERR_OPEN, "cannot use option \"model::cache\": expected a file, got the link \"%s\"",
+                 path);
+}
+
+int32_t tp_trt_cache_check(const char *path, uint32_t user) {
+  static const char *const ends[] = {"", ".lock", ".timing"};
+  char folder[4200], reason[128];
+  struct stat found;
+  const char *slash = strrchr(path, '/');
+  int length = slash == NULL || slash == path ? 1 : (int)(slash - path);
+  if (snprintf(folder, sizeof folder, "%.*s", length, slash != NULL ? path : ".") >= (int)sizeof folder)
+    return tp_fail(TP_ERR_ARGUMENT, "cannot use option \"model::cache\": the path is too long");
+  if (stat(folder, &found) != 0) {
+    return tp_fail(TP_ERR_OPEN, "cannot use option \"model::cache\": the folder \"%s\": %s", folder,
+                   tp_errno_text(errno, reason, sizeof reason));
+  }
+  int32_t status = check_owner("folder", folder, &found, user);
+  for (size_t i = 0; status == TP_OK && i < sizeof ends / sizeof ends[0]; i++) {
+    status = check_file(path, ends[i], user);
+  }
+  return status;
 }
 
 bool tp_trt_is_engine(const char *path) {

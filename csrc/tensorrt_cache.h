@@ -26,6 +26,13 @@ int32_t tp_trt_key(const tp_trt *trt, const tp_cuda_device *device, const tp_opt
 void tp_trt_device_key(const tp_trt *trt, const tp_cuda_device *device, tp_text *key);
 
 /*
+ * Whether nobody but `user` and root may change the files of the cache, or put others in their place: they
+ * and their folder belong to one of both, and neither group nor others may write them. To be called before
+ * anything there is opened. Errors: OPEN, ARGUMENT.
+ */
+int32_t tp_trt_cache_check(const char *path, uint32_t user);
+
+/*
  * The entry of that key; false if there is none. `reason` then says why a file that is there cannot be used:
  * it is empty if there is no file.
  */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "builds.h"
 #include "memory.h"
@@ -126,8 +127,9 @@ static int32_t load_through_cache(const load *l, const char *cache) {
   int lock;
   if (snprintf(lock_path, sizeof lock_path, "%s.lock", cache) >= (int)sizeof lock_path)
     return tp_fail(TP_ERR_ARGUMENT, "cannot use option \"model::cache\": the path is too long");
+  int32_t status = tp_trt_cache_check(cache, (uint32_t)geteuid());
   /* The bytes that are hashed are the bytes that are built from, whatever becomes of the file. */
-  int32_t status = l->path != NULL ? tp_file_read(l->path, &file) : TP_OK;
+  if (status == TP_OK && l->path != NULL) status = tp_file_read(l->path, &file);
   const tp_bytes *bytes = l->path != NULL ? &file : l->bytes;
   if (status == TP_OK)
     status = tp_trt_key(l->engine->trt, l->engine->device, l->options, l->settings, bytes->data, bytes->count,

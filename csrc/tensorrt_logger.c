@@ -35,6 +35,7 @@ static void keep(void *self, int32_t severity, const char *text) {
     to->text[bytes] = (unsigned char)text[bytes] < 0x20 ? ' ' : text[bytes];
   while (bytes > 0 && (to->text[bytes - 1] == ' ' || to->text[bytes - 1] == '.')) bytes--;
   to->text[bytes] = '\0';
+  tp_text_strip_folders(to->text);
   pthread_mutex_unlock(&lock);
 }
 

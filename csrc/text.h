@@ -16,4 +16,10 @@ void tp_text_add(tp_text *to, const char *format, ...) TP_FORMAT(2, 3);
  * with it. */
 void tp_text_tried(tp_text *to, const char *name, const char *reason);
 
+/*
+ * Leaves of each place in a source file, as engines name theirs in error texts, the file's name and the line:
+ * "/build/src/graph.cc:12" becomes "graph.cc:12". In what folder somebody has compiled is nobody's business.
+ */
+void tp_text_strip_folders(char *text);
+
 #endif

@@ -28,11 +28,11 @@ export {
   TrtPipeError,
 } from "./errors.ts";
 export type { ErrorCode, LoadStage } from "./errors.ts";
+export type { BatchReason, PipeStats, RefusalReason } from "./pipe/stats-types.ts";
 export type { ReloadKey, ReloadOptions } from "./pipe/reload-options.ts";
 export type {
   Answered,
   AttachedPipe,
-  BatchReason,
   ByteChunks,
   CallOptions,
   ChunkedTensor,
@@ -46,7 +46,6 @@ export type {
   PipeDescription,
   PipeInput,
   PipeOptions,
-  PipeStats,
   Priority,
   SharedPipe,
   TensorSpec,

@@ -209,7 +209,7 @@ describe("commands", () => {
 
 /** Members of an interface and the number that their comment gives as the default, from the source. */
 function configKeys(name: string): Map<string, string | undefined> {
-  const text = ["types.ts", "options.ts"].map((file) =>
+  const text = ["types.ts", "stats-types.ts", "options.ts"].map((file) =>
     readFileSync(join(root, "src", "pipe", file), "utf8"),
   );
   const source = ts.createSourceFile("types.ts", text.join("\n"), ts.ScriptTarget.Latest, true);

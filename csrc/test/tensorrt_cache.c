@@ -185,7 +185,7 @@ static void unwritable(void) {
   char options[512];
   onnx_writer w = negation(3);
   snprintf(options, sizeof options, "model::cache=%s/nowhere/engine", folder);
-  CHECK_FAILS(TP_ERR_OPEN, "cannot write \"",
+  CHECK_FAILS(TP_ERR_OPEN, "cannot use option \"model::cache\": the folder \"",
               open_trt(options, w.model.data, w.model.length, &(uint32_t){0}));
   CHECK_ERROR("No such file or directory");
   onnx_free(&w);

@@ -6,6 +6,7 @@
 #include "../memory.h"
 #include "../options.h"
 #include "../status.h"
+#include "../text.h"
 #include "check.h"
 
 static const tp_option_key known[] = {{"a", false}, {"b", true}, {NULL, false}};
@@ -181,7 +182,30 @@ static void elements_are_read(void) {
   CHECK_EQUAL(0, NUMBER(TP_F32, float, 1e30f));
 }
 
+static void strips(const char *text, const char *expected) {
+  char copy[256];
+  snprintf(copy, sizeof copy, "%s", text);
+  tp_text_strip_folders(copy);
+  CHECK_TEXT(expected, copy);
+}
+
+/* Where somebody compiled an engine is not told; the model's own path is. */
+static void folders_of_sources_are_stripped(void) {
+  strips("", "");
+  strips("/onnxruntime_src/onnxruntime/core/graph/model.cc:180 Model::Model(x&&, bool) Unsupported IR: 99",
+         "model.cc:180 Model::Model(x&&, bool) Unsupported IR: 99");
+  strips("Load model from /home/me/a.onnx failed:/src/core/graph.h:7 no",
+         "Load model from /home/me/a.onnx failed:graph.h:7 no");
+  strips("[in (/b/x.cpp:1), then (/b/y.cuh:22): bad]. /c/z.hpp:3.",
+         "[in (x.cpp:1), then (y.cuh:22): bad]. z.hpp:3.");
+  strips("/b/x.cpp:1: error", "x.cpp:1: error");
+  strips("x.cc:4", "x.cc:4");
+  static const char kept[] = "/a.cc /b/a.cc: /b/a.cc:x /a/b:12 /models/v1.0:8 a:/b /m.onnx :12 .cc:12 /";
+  strips(kept, kept);
+}
+
 int main(void) {
+  folders_of_sources_are_stripped();
   options_are_records();
   option_keys_are_checked();
   option_numbers();

@@ -110,6 +110,13 @@ export class Pool {
     for (let i = 0; i < this.shape.instances; i++) this.wake(i);
   }
 
+  /** How often `wake` was called, modulo 2^32. */
+  get wakes(): number {
+    let wakes = 0;
+    for (let i = 0; i < this.shape.instances; i++) wakes += this.wakeSeen(i);
+    return wakes >>> 0;
+  }
+
   /** How often another model was put in place. */
   get reloads(): number {
     return atomics.load(this.words, this.layout.reloads);

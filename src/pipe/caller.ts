@@ -8,6 +8,7 @@ import type { Channel } from "../memory/channel.ts";
 import { Doorbell } from "../memory/park.ts";
 import { Gate } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
+import { Phase, phaseOf } from "../memory/slot.ts";
 import { Spin } from "../memory/spin.ts";
 import { Answers } from "./answers.ts";
 import { NO_WISHES, readCallOptions } from "./call-options.ts";
@@ -16,7 +17,7 @@ import { DeviceRows } from "./device-rows.ts";
 import { isInFlight, markInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
-import { Request, SlotBooks } from "./requests.ts";
+import { Request, SlotBooks, countRefusal, newCounts } from "./requests.ts";
 import type { CallerCounts, Reject, Resolve } from "./requests.ts";
 import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
@@ -69,7 +70,7 @@ export class Caller {
   #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
 
-  readonly counts: CallerCounts = { submitted: 0, refused: 0, succeeded: 0, failed: 0, inFlight: 0 };
+  readonly counts: CallerCounts = newCounts();
 
   constructor(options: CallerOptions) {
     this.#pool = options.pool;
@@ -110,6 +111,17 @@ export class Caller {
   /** Slots that a hung call may still write to: neither free nor waited for. */
   get quarantined(): number {
     return this.#answers.quarantined;
+  }
+
+  /** Rows that wait, and rows that an instance has, counted from the slot words. */
+  rowsNow(): { queued: number; running: number } {
+    const now = { queued: 0, running: 0 };
+    for (let slot = 0; slot < this.#slots.used; slot++) {
+      const phase = phaseOf(this.#channel.wordOf(slot));
+      if (phase === Phase.queued) now.queued++;
+      else if (phase === Phase.taken) now.running++;
+    }
+    return now;
   }
 
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
@@ -194,7 +206,7 @@ export class Caller {
       if (options !== undefined) wishes = readCallOptions(options);
       this.#admit(input);
     } catch (error) {
-      this.counts.refused++;
+      countRefusal(this.counts, error);
       throw error;
     }
     const { rows } = this.#scratch;

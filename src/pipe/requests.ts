@@ -3,8 +3,9 @@
  * thread.
  */
 
-import { InputError } from "../errors.ts";
+import { InputError, PipeClosedError, QueueFullError } from "../errors.ts";
 import type { Watched } from "./give-up.ts";
+import type { RefusalReason } from "./stats-types.ts";
 import type { PipeInput } from "./types.ts";
 
 export type Resolve = (input: never) => void;
@@ -14,9 +15,25 @@ export type Reject = (error: unknown) => void;
 export interface CallerCounts {
   submitted: number;
   refused: number;
+  /** Those of `refused`. */
+  readonly refusals: Record<RefusalReason, number>;
   succeeded: number;
   failed: number;
   inFlight: number;
+}
+
+export function newCounts(): CallerCounts {
+  const refusals = { input: 0, full: 0, closed: 0, aborted: 0 };
+  return { submitted: 0, refused: 0, refusals, succeeded: 0, failed: 0, inFlight: 0 };
+}
+
+/** Counts a request that took no slot. What is none of our errors is a signal's reason. */
+export function countRefusal(counts: CallerCounts, error: unknown): void {
+  counts.refused++;
+  if (error instanceof InputError) counts.refusals.input++;
+  else if (error instanceof QueueFullError) counts.refusals.full++;
+  else if (error instanceof PipeClosedError) counts.refusals.closed++;
+  else counts.refusals.aborted++;
 }
 
 /**

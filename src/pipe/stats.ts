@@ -6,7 +6,7 @@ import type { Pool } from "../memory/pool.ts";
 import { State } from "../memory/pool.ts";
 import { REASONS, Reason } from "../scheduler/decide.ts";
 import type { Caller } from "./caller.ts";
-import type { BatchReason, PipeStats } from "./types.ts";
+import type { BatchReason, PipeStats } from "./stats-types.ts";
 
 const STATES = [
   "starting",
@@ -46,7 +46,9 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
   }
   return {
     ...caller.counts,
+    refusals: { ...caller.counts.refusals },
     freeSlots: caller.freeSlots,
+    ...caller.rowsNow(),
     quarantinedSlots: caller.quarantined,
     batches: total.batches,
     rows: total.rows,
@@ -60,6 +62,7 @@ export function readStats(pool: Pool, caller: Caller, instanceRestarts: number):
     instanceRestarts,
     reloads: pool.reloads,
     quarantinedInstances: total.away,
+    wakes: pool.wakes,
     instances: perInstance,
   };
 }

@@ -4,6 +4,7 @@ import type { DeviceTensor } from "./device-tensor.ts";
 import type { ImageOptions, PrecisionOptions, TensorrtOptions } from "./options.ts";
 import type { ReloadOptions } from "./reload-options.ts";
 import type { Tensor, TensorData } from "./tensor.ts";
+import type { PipeStats } from "./stats-types.ts";
 
 export type { ImageOptions, PrecisionOptions, TensorrtOptions };
 
@@ -263,46 +264,6 @@ export interface PipeDescription {
   reloads: number;
   /** CUDA devices that instances run on, in turn; empty where data is in host memory alone. */
   devices: readonly number[];
-}
-
-/** Why a batch was sent when it was. */
-export type BatchReason = "full" | "idle" | "timeout" | "drain";
-
-export interface PipeStats {
-  /** Requests of this caller. submitted = refused + succeeded + failed + in flight. */
-  submitted: number;
-  refused: number;
-  succeeded: number;
-  failed: number;
-  inFlight: number;
-  /** Rows of this caller's slots that are free now. */
-  freeSlots: number;
-  /** Rows of this caller's slots that are kept for calls that hang. They come back when those return. */
-  quarantinedSlots: number;
-  /** Batches of all callers, their rows, and how often each size (index = rows) was sent for each reason. */
-  batches: number;
-  rows: number;
-  meanBatch: number;
-  reasons: Readonly<Record<BatchReason, number>>;
-  sizes: Readonly<Record<BatchReason, readonly number[]>>;
-  /** Mean over rows of the time from the call to the start of the run, and mean over batches of the run. */
-  meanWaitMs: number;
-  meanRunMs: number;
-  /** Rows that were run again alone because their batch failed. */
-  reruns: number;
-  /** Late completions of slots that had been given up. */
-  staleCompletions: number;
-  /** Instances that were replaced, after their thread died or a call of theirs hung. */
-  instanceRestarts: number;
-  /** How often another model was put in place by `reload()`. */
-  reloads: number;
-  /** Instances that were given up because a call of theirs hangs, and still does. */
-  quarantinedInstances: number;
-  instances: readonly {
-    state: "starting" | "idle" | "leading" | "running" | "parked" | "dead";
-    batches: number;
-    rows: number;
-  }[];
 }
 
 /** What `share()` gives: buffers and plain data. Opaque; pass it to `attach`. */

@@ -320,9 +320,7 @@ export const supplyRows: Catalogue = {
   S1: { fault: "an engine's file that is changed", by: ["C: tensorrt_cache"] },
   S2: {
     fault: "an engine's file that others may write",
-    by: ["C: tensorrt_cache"],
-    awaited: ["C: tensorrt_cache_owner"],
-    note: "files are made for their owner alone; that others' files and folders are refused is not there",
+    by: ["C: tensorrt_cache", "C: tensorrt_cache_owner"],
   },
   S3: {
     fault: "an encrypted model",

@@ -102,8 +102,9 @@ export class Client {
 
   /** What a caller's counters say when all of its requests are settled. */
   checkEnd(counts: CallerCounts, freeSlots: number, quarantinedSlots: number): void {
-    const { submitted, refused, succeeded, failed, inFlight } = counts;
-    if (inFlight !== 0 || submitted !== refused + succeeded + failed) {
+    const { submitted, refused, refusals, succeeded, failed, inFlight } = counts;
+    const reasons = Object.values(refusals).reduce((sum, count) => sum + count, 0);
+    if (inFlight !== 0 || submitted !== refused + succeeded + failed || refused !== reasons) {
       this.#world.fail(`a caller that leaves counts ${JSON.stringify(counts)}`);
     }
     const slots = freeSlots + quarantinedSlots;

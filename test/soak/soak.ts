@@ -1,7 +1,7 @@
 /** A soak: rounds of load, each followed by a look at what the process holds. */
 
 import { sleep, within } from "../support/pipes.ts";
-import { heapBytes, openFiles, processCounters, rssBytes, COUNTERS } from "./counters.ts";
+import { heapBytes, koffiBytes, openFiles, processCounters, rssBytes, COUNTERS } from "./counters.ts";
 import type { Counters } from "./counters.ts";
 import { LEAKS } from "./leaks.ts";
 import { Load, random } from "./load.mjs";
@@ -68,7 +68,9 @@ class Soak {
     this.#residents = residents;
     this.#any = random(options.seed);
     this.#load = new Load(pipes, { seed: options.seed, sync: false });
-    this.#reader = setInterval(() => this.#readings.push({ atS: this.#seconds, rss: rssBytes() }), 1000);
+    this.#reader = setInterval(() => {
+      this.#readings.push({ atS: this.#seconds, rss: rssBytes() - koffiBytes() });
+    }, 1000);
   }
 
   static async start(options: SoakOptions): Promise<Soak> {
@@ -216,7 +218,9 @@ class Soak {
     const heap = growthMib(durationS, samples, ({ heap: bytes }) => bytes).toFixed(1);
     const rss = growthMib(durationS, readings, ({ rss: bytes }) => bytes).toFixed(1);
     const slope = `, RSS ${slopeMibPerHour(record).toFixed(2)} MiB an hour`;
-    const memory = `heap ${heap} MiB, RSS ${rss} MiB more (limit ${limitMib(durationS)})${long ? slope : ""}`;
+    const others = koffiBytes() > 0 ? ` without koffi's ${(koffiBytes() / MIB).toFixed(1)}` : "";
+    const limit = `(limit ${limitMib(durationS)})`;
+    const memory = `heap ${heap} MiB, RSS ${rss} MiB more${others} ${limit}${long ? slope : ""}`;
     const restarts = this.#pipes.mortal.stats().instanceRestarts;
     const requests = `${asked} requests, ${right} right, ${failed} failed as they should, ${wrong} wrong`;
     return `${requests}, ${lost} lost; ${restarts} instances replaced; ${memory}`;

@@ -95,6 +95,40 @@ describe("requests that come while every instance is busy", () => {
     expect(sizes(models.stats())).toEqual({ idle: { 1: 1, 2: 1 }, full: { 4: 2 } });
   });
 
+  it("are counted as queued, and those that an instance has as running", async () => {
+    const models = await open({ backend: BACKEND, max: 4, batching_timeout: 5 });
+    expect(models.stats()).toMatchObject({ queued: 0, running: 0 });
+    const busy = await occupy(models, 300);
+    const aborter = new AbortController();
+    const given = models(request(0), { signal: aborter.signal });
+    const calls = models(Array.from({ length: 10 }, (_, n) => request(n)));
+    expect(models.stats()).toMatchObject({ queued: 11, running: 1 });
+    aborter.abort();
+    await expect(given).rejects.toThrow("abort");
+    expect(models.stats()).toMatchObject({ queued: 10, running: 1, inFlight: 11 });
+    await within(calls, "ten requests");
+    await busy.done;
+    expect(models.stats()).toMatchObject({ queued: 0, running: 0, inFlight: 0 });
+  });
+
+  it("wake nobody, and those that come while all sleep wake one, once a turn", async () => {
+    const models = await open({ backend: BACKEND, max: 4 });
+    const asleep = async (): Promise<void> => {
+      while (models.stats().instances[0].state !== "parked") await sleep(1);
+    };
+    await within(asleep(), "its sleep");
+    const before = models.stats().wakes;
+    await within(Promise.all([1, 2, 3].map((n) => models(request(n)))), "three requests");
+    await within(asleep(), "its sleep");
+    expect(models.stats().wakes).toBe(before + 1);
+    const busy = await occupy(models, 200);
+    const calls = Promise.all([1, 2, 3].map((n) => models(request(n))));
+    await within(calls, "three requests");
+    await busy.done;
+    await within(asleep(), "its sleep");
+    expect(models.stats().wakes).toBe(before + 2);
+  });
+
   it("go together with a batching timeout of 0, too", async () => {
     const models = await open({ backend: BACKEND, max: 8 });
     const busy = await occupy(models, 100);

@@ -149,6 +149,7 @@ describe("a closed pipe", () => {
     expect(error).toBeInstanceOf(PipeClosedError);
     expect(error.message).toMatch(/closed pipe/);
     expect(Object.keys(input)).toEqual(["data"]);
+    expect(models.stats().refusals).toEqual({ input: 0, full: 0, closed: 2, aborted: 0 });
   });
 
   it("still tells what it did", async () => {

@@ -158,6 +158,7 @@ describe("a signal", () => {
     const call = models(quick(), { signal: AbortSignal.abort(reason) });
     expect(await rejection(call, "the call")).toBe(reason);
     expect(models.stats()).toMatchObject({ submitted: 1, refused: 1, inFlight: 0, rows: 0 });
+    expect(models.stats().refusals).toEqual({ input: 0, full: 0, closed: 0, aborted: 1 });
   });
 
   it("has no listener left when its requests are answered", async () => {
@@ -209,6 +210,7 @@ describe("options of a call", () => {
     expect(error).toBeInstanceOf(InputError);
     expect(error).toMatchObject({ input });
     expect(models.stats()).toMatchObject({ refused: 1, inFlight: 0 });
+    expect(models.stats().refusals).toEqual({ input: 1, full: 0, closed: 0, aborted: 0 });
   });
 
   it("may be undefined, and a timeout endless", async () => {

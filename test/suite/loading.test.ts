@@ -58,12 +58,12 @@ describe("describe()", () => {
       min: 1,
       batchingTimeoutMs: 2.5,
       runTimeoutMs: 0,
-      reloads: 0,
       maxQueue: 100,
       maxCallers: 5,
       intraOpThreads: 1,
       session: "own",
       reloads: 0,
+      devices: [],
     });
   });
 

@@ -276,6 +276,7 @@ describe("more than max_queue rows", () => {
     const calls = Array.from({ length: 100 }, (_, i) => small({ data: Float32Array.of(i) }));
     const full = small.stats();
     expect(full).toMatchObject({ inFlight: 8, freeSlots: 0, refused: before.refused + 92 });
+    expect(full.refusals).toEqual({ ...before.refusals, full: before.refusals.full + 92 });
     const settled = await within(Promise.allSettled(calls), "the calls");
     const answered = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     const refused = settled.flatMap((one) => (one.status === "rejected" ? [one.reason as unknown] : []));
