@@ -3,8 +3,8 @@
 import { text } from "../../src/cli/bench/plot.ts";
 
 const FONT = 'font-family="DejaVu Sans, sans-serif" font-size="12"';
-const HEIGHT = 430;
-const TOP = 96;
+const HEIGHT = 446;
+const TOP = 112;
 const PLOT_HEIGHT = 250;
 const LEFT = 66;
 const PANEL_GAP = 28;

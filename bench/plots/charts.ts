@@ -5,6 +5,8 @@ import { one, speed } from "./records.ts";
 import type { Day, LoopRun, PipeRun } from "./records.ts";
 
 const MODEL = "ResNet18, 3x224x224 float32 from and to host memory; NVIDIA H100, TensorRT 10.6, Node 20.";
+const LOOPS =
+  "C loops: full batches of 4, slots filled once. trtpipe: the reference configuration, ten clients.";
 const PRECISIONS = ["fp32", "fp16"] as const;
 const rate = (value: number): string =>
   value >= 1000 ? `${(value / 1000).toFixed(1)}k` : String(Math.round(value));
@@ -35,7 +37,11 @@ function matrix({ pipe, loop: loops }: Day): Chart {
   const section = "matrix";
   return {
     title: "fp16 by instances and batch size",
-    notes: [MODEL, "C loop: full batches of max rows, slots filled once. Pipe: 2 x max x instance_num clients, 10 at least."],
+    notes: [
+      MODEL,
+      "C loop: full batches of max rows, slots filled once.",
+      "trtpipe: 2 x max x instance_num clients, 10 at least.",
+    ],
     unit: "rows/s",
     series: ["trtpipe, one JavaScript thread", "C loop, plain"],
     panels: [1, 2, 4].map((instances) => ({
@@ -48,7 +54,7 @@ function matrix({ pipe, loop: loops }: Day): Chart {
     })),
     barWidth: 34,
     shown: rate,
-  }; // prettier-ignore
+  };
 }
 
 function precisions(day: Day): Chart {
@@ -58,7 +64,8 @@ function precisions(day: Day): Chart {
     title: "The reference configuration beside a C loop and PyTorch",
     notes: [
       MODEL,
-      "trtpipe: 2 instances, max 4, ten clients. C loops: 2 instances, batches of 4. PyTorch 2.11: one stream, batch 4.",
+      "trtpipe: 2 instances, max 4, ten clients. C loops: 2 instances, batches of 4.",
+      "PyTorch 2.11: one stream, batch 4.",
     ],
     unit: "rows/s",
     series: ["trtpipe", "C loop, plain", "C loop, copying", "PyTorch eager", "PyTorch compiled"],
@@ -113,7 +120,7 @@ function pinned(day: Day): Chart {
   };
   return {
     title: "Slots that the device reads itself, and slots that are copied once more",
-    notes: [MODEL, "C loops: full batches of 4, slots filled once. trtpipe: the reference configuration, ten clients."],
+    notes: [MODEL, LOOPS],
     unit: "rows/s",
     series: ["pinned", "staged (pinned_bytes: 0)"],
     panels: PRECISIONS.map((precision) => {
@@ -133,7 +140,7 @@ function pinned(day: Day): Chart {
     }),
     barWidth: 46,
     shown: rate,
-  }; // prettier-ignore
+  };
 }
 
 function graphs(day: Day): Chart {
@@ -143,7 +150,7 @@ function graphs(day: Day): Chart {
   const counts = [1, 2, 4];
   return {
     title: "Batches as CUDA graphs, fp16",
-    notes: [MODEL, "C loops: full batches of 4, slots filled once. trtpipe: the reference configuration, ten clients."],
+    notes: [MODEL, LOOPS],
     unit: "rows/s",
     series: ["one launch a kernel", "cuda_graph: true"],
     panels: [
@@ -161,5 +168,5 @@ function graphs(day: Day): Chart {
     ],
     barWidth: 58,
     shown: rate,
-  }; // prettier-ignore
+  };
 }
