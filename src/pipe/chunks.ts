@@ -3,6 +3,7 @@
  * copied into the slots piece by piece, so nobody has to join them first.
  */
 
+import type { Bulk } from "./bulk.ts";
 import { bufferOf, byteOffsetOf, isDetached, lengthOf, mayGrow, tagOf } from "./views.ts";
 
 /** Bytes in the order of the pieces. A piece may end anywhere, within an element too. */
@@ -54,16 +55,13 @@ export class ChunkReader {
   }
 
   /** Copies the next `count` bytes to `to` from `at` on. */
-  copy(to: Uint8Array, at: number, count: number): void {
+  copy(to: Bulk, at: number, count: number): void {
     let done = 0;
     while (done < count) {
       const piece = this.#pieces[this.#piece];
       const length = lengthOf(piece);
       const bytes = Math.min(count - done, length - this.#read);
-      const whole = this.#read === 0 && bytes === length;
-      // A view of our own: a subclass might answer subarray() with anything.
-      const view = whole ? piece : new Uint8Array(bufferOf(piece), byteOffsetOf(piece) + this.#read, bytes);
-      to.set(view, at + done);
+      to.copy(piece, this.#read, at + done, bytes);
       done += bytes;
       this.#read += bytes;
       if (this.#read === length) {

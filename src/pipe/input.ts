@@ -2,6 +2,7 @@
 
 import type { Channel } from "../memory/channel.ts";
 import { payloadOffsets } from "../memory/layout.ts";
+import { Bulk } from "./bulk.ts";
 import { ChunkReader } from "./chunks.ts";
 import type { Chunks } from "./chunks.ts";
 import { dtypes } from "./dtype.ts";
@@ -17,8 +18,8 @@ const LOOP_ELEMENTS = 32;
 interface InputArea {
   elements: TensorData;
   stride: number;
-  /** The same memory as bytes, for data that came in pieces, and the bytes of one element. */
-  bytes: Uint8Array;
+  /** The same memory as bytes, for what is long or came in pieces, and the bytes of one element. */
+  bulk: Bulk;
   elementBytes: number;
 }
 
@@ -34,8 +35,8 @@ export class InputWriter {
       const stride = strideBytes / elementBytes;
       const { slots } = channel.shape;
       const elements = new Carrier(channel.payload, offsets[k], stride * slots);
-      const bytes = new Uint8Array(channel.payload, offsets[k], strideBytes * slots);
-      return { elements, stride, bytes, elementBytes };
+      const bulk = new Bulk(channel.payload, offsets[k], strideBytes * slots);
+      return { elements, stride, bulk, elementBytes };
     });
   }
 
@@ -46,17 +47,18 @@ export class InputWriter {
   write(scratch: RequestScratch, row: number, slot: number, rows: number): void {
     for (let k = 0; k < this.#areas.length; k++) {
       if (scratch.devices[k] !== null) continue;
-      const { elements: to, stride } = this.#areas[k];
+      const area = this.#areas[k];
+      const { stride } = area;
       const chunks = scratch.chunks[k];
       if (chunks !== null) {
-        copyChunks(chunks, this.#areas[k], scratch.elements[k], row, slot, rows);
+        copyChunks(chunks, area, scratch.elements[k], row, slot, rows);
         continue;
       }
       const from = scratch.sources[k];
       const item = scratch.elements[k];
       // Items that fill their places lie side by side in the slots as they do in the request.
-      if (item === stride || rows === 1) copy(from, row * item, to, slot * stride, item * rows);
-      else for (let i = 0; i < rows; i++) copy(from, (row + i) * item, to, (slot + i) * stride, item);
+      if (item === stride || rows === 1) copy(from, row * item, area, slot * stride, item * rows);
+      else for (let i = 0; i < rows; i++) copy(from, (row + i) * item, area, (slot + i) * stride, item);
     }
     const { inputDims } = this.#channel.shape;
     if (inputDims > 0) this.#writeDims(scratch, slot, rows, inputDims);
@@ -74,7 +76,7 @@ export class InputWriter {
 /** Rows `row..row + rows` of what came in pieces, into slots from `slot` on. */
 function copyChunks(
   chunks: Chunks,
-  { bytes, stride, elementBytes }: InputArea,
+  { bulk, stride, elementBytes }: InputArea,
   item: number,
   row: number,
   slot: number,
@@ -83,8 +85,8 @@ function copyChunks(
   const itemBytes = item * elementBytes;
   const strideBytes = stride * elementBytes;
   const reader = new ChunkReader(chunks, row * itemBytes);
-  if (item === stride) return reader.copy(bytes, slot * strideBytes, itemBytes * rows);
-  for (let i = 0; i < rows; i++) reader.copy(bytes, (slot + i) * strideBytes, itemBytes);
+  if (item === stride) return reader.copy(bulk, slot * strideBytes, itemBytes * rows);
+  for (let i = 0; i < rows; i++) reader.copy(bulk, (slot + i) * strideBytes, itemBytes);
 }
 
 /** Floats are copied in bulk only: one by one, some engines turn signaling NaNs into quiet ones. */
@@ -92,7 +94,9 @@ export function isFloat(data: TensorData): boolean {
   return data instanceof Float32Array || data instanceof Float64Array;
 }
 
-function copy(from: TensorData, fromAt: number, to: TensorData, toAt: number, count: number): void {
+function copy(from: TensorData, fromAt: number, area: InputArea, toAt: number, count: number): void {
+  const { elements: to, bulk, elementBytes: size } = area;
+  if (bulk.pays(count * size)) return bulk.copy(from, fromAt * size, toAt * size, count * size);
   if (count <= LOOP_ELEMENTS && !isFloat(from)) {
     for (let i = 0; i < count; i++) to[toAt + i] = from[fromAt + i];
     return;

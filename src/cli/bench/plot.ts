@@ -115,7 +115,7 @@ function niceLimit(value: number): number {
   return power * ([1, 2, 2.5, 5].find((step) => step * power >= value) ?? 10);
 }
 
-function text(x: number, y: number, content: string, attributes = ""): string {
+export function text(x: number, y: number, content: string, attributes = ""): string {
   const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
   return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escaped}</text>`;
 }
