@@ -147,10 +147,11 @@ async function checkPage(browser, url, server, runtime) {
   check("a name as it is", wild.title === `${WILD}, version 1`, wild.title);
   check("no HTML from a name", await evaluate("window.hurt === undefined && !document.images.length"), wild);
   await waitFor("the end", async () => (await evaluate(READ))[0].answered === answered);
+  const { asked } = faults;
+  await waitFor("its next questions", () => faults.asked >= asked + 2);
   await checkLooks(page, evaluate, check, runtime);
   check("nothing on the console", faults.console.length === 0, faults.console);
   check("no other host", faults.hosts.length === 0, faults.hosts);
-  check("it asks again and again", faults.asked > 5, faults.asked);
   server.kill("SIGKILL");
   const line = "document.getElementById('server').textContent";
   await waitFor("the server's end", async () => /does not answer/.test(await evaluate(line)));
