@@ -28,7 +28,7 @@ export interface Options {
 
 export const USAGE = `usage: npm run -s bench -- overhead | models | serve | idle [options]
   --rounds N          interleaved rounds, each a fresh process per row (default 5)
-  --seconds S         measured seconds of each cell (default 1 for overhead, 3 for models and serve, 10 for idle)
+  --seconds S         measured seconds of each cell (default 1 for overhead, 10 for idle, else 3)
   --runtime R,...     node, bun, deno or all (default node); bun and deno run trtpipe and the baseline
   --filter A,B        only runs whose name contains all of these, e.g. --filter "resnet18,10 clients"
   --only A,B          only these contenders (and the baseline)
