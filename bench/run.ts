@@ -1,4 +1,4 @@
-/** `npm run -s bench -- overhead | models | idle`. See README.md beside this file. */
+/** `npm run -s bench -- overhead | models | serve | idle`. See README.md beside this file. */
 
 import { existsSync } from "node:fs";
 import { ensureModel } from "../examples/models/index.ts";
@@ -18,6 +18,9 @@ import { goals as modelsGoals } from "./models/goals.ts";
 import { prepareModels } from "./models/prepare.ts";
 import * as overhead from "./overhead/plan.ts";
 import { goals as overheadGoals } from "./overhead/goals.ts";
+import * as serve from "./serve/plan.ts";
+import { goals as serveGoals } from "./serve/goals.ts";
+import { prepareServe } from "./serve/prepare.ts";
 
 /** A bench that is ready to run. */
 interface Bench {
@@ -43,6 +46,12 @@ async function prepare(options: Options): Promise<Bench> {
       const text = tablesText(tables, baseline);
       return { runs: plan(options, names, missing), packages, about, baseline, goals: modelsGoals, text };
     }
+    case "serve": {
+      const { baseline, PACKAGES: packages, plan, tables } = serve;
+      const { names, missing, about } = await prepareServe(options, progress);
+      const text = tablesText(tables, baseline);
+      return { runs: plan(options, names, missing), packages, about, baseline, goals: serveGoals, text };
+    }
     case "idle": {
       const { baseline, PACKAGES: packages, plan, goals, lines: text } = idle;
       const model = await ensureModel("mlp", options.modelsDir);
@@ -61,7 +70,9 @@ function isWanted(run: Run, { filter, only, without }: Options): boolean {
   const named = (names: readonly string[]): boolean =>
     names.some((name) => contenders.some((contender) => contender.startsWith(name)));
   if (run.baseline)
-    return filter.length === 0 || options.bench !== "models" || run.name.startsWith(filter[0]);
+    return (
+      filter.length === 0 || !["models", "serve"].includes(options.bench) || run.name.startsWith(filter[0])
+    );
   return filter.every((word) => run.name.includes(word)) && (!only || named(only)) && !named(without);
 }
 

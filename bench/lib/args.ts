@@ -3,7 +3,7 @@
 import { parseArgs } from "node:util";
 import type { Runtime } from "./process.ts";
 
-export type Bench = "overhead" | "models" | "idle";
+export type Bench = "overhead" | "models" | "serve" | "idle";
 
 export interface Options {
   bench: Bench;
@@ -26,9 +26,9 @@ export interface Options {
   modelsDir: string;
 }
 
-export const USAGE = `usage: npm run -s bench -- overhead | models | idle [options]
+export const USAGE = `usage: npm run -s bench -- overhead | models | serve | idle [options]
   --rounds N          interleaved rounds, each a fresh process per row (default 5)
-  --seconds S         measured seconds of each cell (default 1 for overhead, 3 for models, 10 for idle)
+  --seconds S         measured seconds of each cell (default 1 for overhead, 10 for idle, else 3)
   --runtime R,...     node, bun, deno or all (default node); bun and deno run trtpipe and the baseline
   --filter A,B        only runs whose name contains all of these, e.g. --filter "resnet18,10 clients"
   --only A,B          only these contenders (and the baseline)
@@ -82,7 +82,7 @@ export function parseOptions(argv: readonly string[]): Options {
 }
 
 function isBench(text: string | undefined): text is Bench {
-  return text === "overhead" || text === "models" || text === "idle";
+  return text === "overhead" || text === "models" || text === "serve" || text === "idle";
 }
 
 function positive(name: string, text: string): number {

@@ -14,6 +14,8 @@ const ENTRIES: Record<string, string> = {
   "overhead-atomics-worker": "bench/overhead/atomics-worker.ts",
   models: "bench/models/child.ts",
   "models-pool-worker": "bench/models/pool-worker.ts",
+  serve: "bench/serve/client.ts",
+  "serve-hand-batcher": "bench/serve/hand-batcher.ts",
   idle: "bench/idle-child.ts",
 };
 

@@ -40,6 +40,9 @@ export interface Measured {
   cpu_us_per_request: number | null;
   /** Cores that the process used, on average. */
   cpu_cores: number;
+  /** Of a server: seconds from its start to its first right answer, and cores that its clients used. */
+  start_s?: number;
+  client_cores?: number;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What comes out: a JSON line for each row, or tables that a person can read, and the goals. */
 
 import type { Goal } from "./goal.ts";
+import type { Measured } from "./closed-loop.ts";
 import type { Row } from "./plan.ts";
 import { rate, unevenness } from "./results.ts";
 import type { Results } from "./results.ts";
@@ -30,10 +31,21 @@ export function jsonLine(row: Row, results: Results, baseline: Baseline): string
     mean_batch: round(results.optional(row, (cell) => cell.mean_batch)),
     cpu_us_per_request: round(results.optional(row, (cell) => cell.cpu_us_per_request)),
     cpu_cores: round(results.optional(row, (cell) => cell.cpu_cores)),
+    ...serverFields(row, results),
     noisy_rounds: results.noisyRounds(row),
     error: results.error(row) ?? results.absence(row),
   });
 }
+
+/** Of servers alone. */
+function serverFields(row: Row, results: Results): object {
+  const start = results.optional(row, startS);
+  if (start === null) return {};
+  const client_cores = round(results.optional(row, (cell) => cell.client_cores ?? null));
+  return { start_s: round(start), client_cores };
+}
+
+const startS = (cell: Measured): number | null => cell.start_s ?? null;
 
 /** Four significant digits, or whole numbers. */
 function round(value: number | null | undefined): number | null {
@@ -43,7 +55,7 @@ function round(value: number | null | undefined): number | null {
 
 const HEAD: readonly string[] = [
   "", "in flight", "requests/s", "[min .. max]", "x base", "p50", "p99", "p99/p50",
-  "loop p99", "loop max", "batch", "CPU/request", "RSS", "",
+  "loop p99", "loop max", "batch", "CPU/request", "RSS", "start", "",
 ]; // prettier-ignore
 
 /** One table for rows that belong together. */
@@ -63,6 +75,7 @@ function tableLine(row: Row, results: Results, baseline: Baseline): string[] {
   const base = baseline(row, results);
   const ratio = base && results.ratio(row, base, rate);
   const rss = results.optional(row, (cell) => cell.rss_mb);
+  const start = results.optional(row, startS);
   const noisy = results.noisyRounds(row);
   return [
     ...name,
@@ -77,6 +90,7 @@ function tableLine(row: Row, results: Results, baseline: Baseline): string[] {
     show(results.optional(row, (cell) => cell.mean_batch)),
     showTime(results.optional(row, (cell) => cell.cpu_us_per_request)),
     rss === null ? "-" : `${show(rss)} MB`,
+    start === null ? "-" : `${show(start)} s`,
     noisy > 0 ? `others used the machine in ${noisy} of ${results.rounds} rounds` : "",
   ];
 }

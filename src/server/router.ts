@@ -10,6 +10,8 @@ import { inferReply } from "./infer-reply.ts";
 import { readHttpRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
+import { pageReply } from "./page.ts";
+import type { ServerStatus } from "./status.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -20,6 +22,7 @@ export interface RouterOptions {
   /** Whether requests are still wanted. */
   isDraining: () => boolean;
   metrics: () => string;
+  status: () => ServerStatus;
 }
 
 /** A request, its path split and decoded. */
@@ -63,6 +66,8 @@ export class Router {
 
   #find(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
     const [root, area, ...rest] = path;
+    if (root === undefined) return { GET: pageReply };
+    if (path.length === 1 && root === "status.json") return { GET: () => this.#status() };
     if (path.length === 1 && root === "metrics") {
       const type = "text/plain; version=0.0.4; charset=utf-8";
       return { GET: () => textReply(this.#options.metrics(), type) };
@@ -76,6 +81,11 @@ export class Router {
 
   #server(): HttpReply {
     return jsonReply({ name: "trtpipe", version: this.#options.version, extensions: EXTENSIONS });
+  }
+
+  #status(): HttpReply {
+    const headers = { "cache-control": "no-store", "x-content-type-options": "nosniff" };
+    return jsonReply(this.#options.status(), 200, headers);
   }
 
   #health(what: string): Readonly<Record<string, Handler>> | undefined {

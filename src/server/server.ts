@@ -11,6 +11,7 @@ import { Metrics } from "./metrics.ts";
 import { Router } from "./router.ts";
 import type { Source } from "./sources.ts";
 import { findSpans } from "./spans.ts";
+import { statusOf } from "./status.ts";
 
 export interface ServerOptions {
   /** What there is to serve, looked at anew whenever somebody asks. */
@@ -53,19 +54,20 @@ export class InferenceServer {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const budget = new Budget(limits.bufferedBytes);
     this.#catalog = new Catalog({ sources, mayChange, log, spans: findSpans() });
-    this.#metrics = new Metrics({
+    const measured = {
       catalog: this.#catalog,
       version,
       connections: () => this.#http.connections,
-      bufferedBytes: () => budget.used,
       isReady: () => this.ready,
-    });
+    };
+    this.#metrics = new Metrics({ ...measured, bufferedBytes: () => budget.used });
     const router = new Router({
       catalog: this.#catalog,
       limits,
       version,
       isDraining: () => this.#draining,
       metrics: () => this.#metrics.text(),
+      status: () => statusOf(measured),
     });
     this.#http = new HttpServer({ router, limits, budget, log });
     const isDraining = (): boolean => this.#draining;

@@ -68,7 +68,7 @@ describe("the server", () => {
 
   it("answers with 404 and 405 where there is nothing", async () => {
     for (const path of [
-      "/",
+      "/index.html",
       "/v1",
       "/v2/nothing",
       "/v2/models/affine/nothing",
