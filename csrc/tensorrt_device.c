@@ -11,8 +11,8 @@ struct tp_cuda_device *tp_trt_device(const void *instance, bool *device_outputs)
   return x->engine->device;
 }
 
-/* Rows from `row` on that one copy can move: all on the host, or side by side in one allocation. Neighbours of
- * a pool are often side by side too, and the driver refuses to copy across two of them. What is behind the
+/* Rows from `row` on that one copy can move: all on the host, or side by side in one allocation. Neighbours
+ * of a pool are often side by side too, and the driver refuses to copy across two of them. What is behind the
  * batch's own rows is padding on the host. */
 static uint32_t rows_at_once(const tp_device_row *rows, const tp_run *run, uint32_t row,
                              uint64_t item_bytes) {

@@ -207,6 +207,18 @@ static void loss(void) {
   check_devices_empty();
 }
 
+static void settings(void) {
+  onnx_writer w = negation(3);
+  uint32_t model = 0;
+  CHECK_FAILS(TP_ERR_ARGUMENT, "expected host or device, got \"disk\"",
+              open_trt("output=disk", w.model.data, w.model.length, &model));
+  CHECK_FAILS(
+      TP_ERR_ARGUMENT, "of a child process",
+      open_model("backend=Process;inner=TensorrtTensor;output=device", w.model.data, w.model.length, &model));
+  onnx_free(&w);
+  check_devices_empty();
+}
+
 int main(void) {
   need_fakes();
   opening();
@@ -218,5 +230,6 @@ int main(void) {
   failures();
   threads();
   loss();
+  settings();
   return 0;
 }

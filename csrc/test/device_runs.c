@@ -92,10 +92,7 @@ static void neighbours(void) {
   side_by_side(1);
   for (uint32_t i = 0; i < 4; i++) tensors[i] = make_floats(0, 4, (float)(10 * i));
   side_by_side(0);
-  uint64_t first[4], second[4];
-  CHECK_EQUAL(TP_OK, tp_device_info(tensors[0], first));
-  CHECK_EQUAL(TP_OK, tp_device_info(tensors[1], second));
-  CHECK_EQUAL(first[1] + 16, second[1]);
+  CHECK_EQUAL(info_of(tensors[0], 1) + 16, info_of(tensors[1], 1));
   for (uint32_t row = 0; row < 4; row++) put(&d, row, row, tensors[row], 0);
   CHECK_EQUAL(TP_OK, tp_instance_run(d.f.instance, 4));
   for (uint32_t row = 0; row < 4; row++) check_host(&d, row, 4, (float)(10 * row));
@@ -287,18 +284,6 @@ static void late_output(void) {
   check_devices_empty();
 }
 
-static void settings(void) {
-  onnx_writer w = negation(3);
-  uint32_t model = 0;
-  CHECK_FAILS(TP_ERR_ARGUMENT, "expected host or device, got \"disk\"",
-              open_trt("output=disk", w.model.data, w.model.length, &model));
-  CHECK_FAILS(
-      TP_ERR_ARGUMENT, "of a child process",
-      open_model("backend=Process;inner=TensorrtTensor;output=device", w.model.data, w.model.length, &model));
-  onnx_free(&w);
-  check_devices_empty();
-}
-
 int main(void) {
   need_fakes();
   mixed("max=4", 1);
@@ -312,6 +297,5 @@ int main(void) {
   unclaimed();
   failures();
   late_output();
-  settings();
   return 0;
 }
