@@ -61,8 +61,7 @@ static void check_host(const device_fixture *d, uint32_t slot, uint32_t columns,
   }
 }
 
-/* Rows from hosts and tensors in any order; the instance is on device 0, so the other one's are copied
- * over. */
+/* Rows from hosts and tensors in any order; the instance is on device 0, the other's are copied over. */
 static void mixed(const char *options, uint32_t min_rows) {
   device_fixture d = make(options, min_rows, 3, 12);
   open_device(1);
@@ -85,18 +84,18 @@ static void mixed(const char *options, uint32_t min_rows) {
   finish(&d);
 }
 
-/* Tensors that lie side by side are still allocations of their own, and no copy may span two of them. */
+/* Tensors that lie side by side are allocations of their own: no copy may span two of them. */
 static void neighbours(void) {
   device_fixture d = make("max=4", 1, 4, 16);
-  uint32_t tensors[4];
   side_by_side(1);
+  uint32_t tensors[4];
   for (uint32_t i = 0; i < 4; i++) tensors[i] = make_floats(0, 4, (float)(10 * i));
   side_by_side(0);
   CHECK_EQUAL(info_of(tensors[0], 1) + 16, info_of(tensors[1], 1));
   for (uint32_t row = 0; row < 4; row++) put(&d, row, row, tensors[row], 0);
   CHECK_EQUAL(TP_OK, tp_instance_run(d.f.instance, 4));
   for (uint32_t row = 0; row < 4; row++) check_host(&d, row, 4, (float)(10 * row));
-  for (uint32_t i = 0; i < 4; i++) CHECK_EQUAL(TP_OK, tp_device_release(tensors[i], 1));
+  for (uint32_t row = 0; row < 4; row++) CHECK_EQUAL(TP_OK, tp_device_release(tensors[row], 1));
   finish(&d);
 }
 
