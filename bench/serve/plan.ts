@@ -19,8 +19,8 @@ import type { Served } from "./settings.ts";
 
 export const LIMIT = "C loop";
 export const NAMES = {
-  http: "trtpipe serve, HTTP",
-  grpc: "trtpipe serve, gRPC",
+  http: "trtpipe serve HTTP",
+  grpc: "trtpipe serve gRPC",
   batcher: "node:http batcher",
   mosec: "mosec (Python)",
   litserve: "LitServe (Python)",
