@@ -63,7 +63,7 @@ const printed: Readonly<Record<string, readonly RegExp[]>> = {
   Use: [/^float32 \[1, 1000\] |^10 ONNX Runtime [\d.]+ [\d.]+$/m],
   Precision: [/^close enough$/m],
   "Device memory": [
-    /^float32 \[1, 4\] -1, -2, -3, -4 float32 \[1, 4\] 1, 2, 3, 4\n[^]*tensors: 0, bytes: 0/m,
+    /^float32 \[1, 4\] -1, -2, -3, -4 float32 \[1, 4\] 1, 2, 3, 4\n[^]*tensors: 0,\s+bytes: 0/m,
   ],
   "Inputs and results": [
     /^float32 \[1, 3\] 1, 2, 3\n[^]*^2$|\b11, +22, +33, +44\b[^]*\b10, +40, +90, +160\b/m,

@@ -69,6 +69,9 @@ class Attempt {
   }
 }
 
+/** As long as a timer may be. */
+const ALIVE_MS = 2 ** 31 - 1;
+
 export class Reloader {
   readonly #place: ReloadPlace;
   readonly #supervisor: Supervisor<FromInstance>;
@@ -92,10 +95,13 @@ export class Reloader {
     let over = (): void => {};
     this.#last = new Promise((resolve) => (over = resolve));
     this.#attempts.add(attempt);
+    // Neither threads that wait for their turn nor those that serve keep a process that waits for this.
+    const alive = setInterval(() => {}, ALIVE_MS);
     try {
       await attempt.unlessStopped(before);
       await this.#replace(attempt);
     } finally {
+      clearInterval(alive);
       attempt.ignoreSignal();
       attempt.stopped.end();
       this.#attempts.delete(attempt);
