@@ -77,6 +77,8 @@ export class Answers {
    * slots back at once, with the last one.
    */
   get quarantined(): number {
+    // On the path of every request: an empty set is not walked through.
+    if (this.#hung.size === 0) return 0;
     let slots = 0;
     for (const { rows, left, lost } of this.#hung) slots += rows - left + lost;
     return slots;
@@ -160,7 +162,7 @@ export class Answers {
     if (request === undefined) throw new InvariantError(`slot ${slot} was answered, but nobody asked`);
     // At once, so that a done bit that is set a second time finds nothing to answer.
     this.#channel.recycle(slot, word);
-    if (this.#lost.delete(slot)) request.lost--;
+    if (this.#lost.size > 0 && this.#lost.delete(slot)) request.lost--;
     request.left--;
     const outcome = outcomeOf(word);
     if (outcome !== Outcome.ok && request.error === null && !request.settled) {
@@ -228,7 +230,7 @@ export class Answers {
 
   /** The last row first, so that the first slot is used again first. */
   #free(request: Request): void {
-    this.#hung.delete(request);
+    if (this.#hung.size > 0) this.#hung.delete(request);
     const slots = this.#slotsOf(request);
     for (let row = request.rows - 1; row >= 0; row--) {
       this.#reader.drop(slots[row]);
