@@ -126,8 +126,11 @@ function checkValue(spec: ModelSpec, k: number, value: RequestValue, scratch: Re
   if (pieces !== null) return checkChunks(spec, k, value, pieces, scratch);
   const carrier = checkCarrier(view, input.dtype, input.name);
   const length = lengthOf(carrier);
-  const got = () => showSafely(view);
-  const rows = value.rank === -1 ? bareRows(spec, input, length, got) : shapedRows(spec, input, value);
+  // Without a name: the bundler has names kept, which would be done for every request.
+  const rows =
+    value.rank === -1
+      ? bareRows(spec, input, length, () => showSafely(view))
+      : shapedRows(spec, input, value);
   checkRows(spec, input, rows);
   const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
   if (length !== rows * elements) {
@@ -157,19 +160,25 @@ function checkChunks(
   }
   const { bytes } = dtypes[input.dtype];
   const length = chunks.bytes / bytes;
-  const got = () => `${chunks.bytes} bytes in ${pieces.length === 1 ? "1 chunk" : `${pieces.length} chunks`}`;
-  const rows = value.rank === -1 ? bareRows(spec, input, length, got) : shapedRows(spec, input, value);
+  const rows =
+    value.rank === -1
+      ? bareRows(spec, input, length, () => shownChunks(chunks.bytes, pieces.length))
+      : shapedRows(spec, input, value);
   checkRows(spec, input, rows);
   const elements = value.rank === -1 ? input.itemElements : itemElements(spec, value);
   if (length !== rows * elements) {
     const shape = showShape(value.dims.slice(0, value.rank) as number[]);
     const expected = `${rows * elements * bytes} bytes for shape ${shape} of ${input.dtype}`;
-    throw new InputError(input.name, expected, got());
+    throw new InputError(input.name, expected, shownChunks(chunks.bytes, pieces.length));
   }
   scratch.sources[k] = NOTHING;
   scratch.chunks[k] = chunks;
   scratch.elements[k] = elements;
   return rows;
+}
+
+function shownChunks(bytes: number, pieces: number): string {
+  return `${bytes} bytes in ${pieces === 1 ? "1 chunk" : `${pieces} chunks`}`;
 }
 
 /** The same for what is in device memory: its class vouches for its length. */
