@@ -68,7 +68,7 @@ describe("a call that can be ended", () => {
   });
 
   it("is a model in ONNX Runtime, too", async () => {
-    const models = await open({ backend: "OnnxTensor", model: slowModel(400), warm_up: 0, run_timeout: 100 });
+    const models = await open({ backend: "OnnxTensor", model: slowModel(180), warm_up: 0, run_timeout: 100 });
     const startMs = performance.now();
     const error = await rejection(models({ data: Float32Array.of(1) }), "the slow model");
     expect(error).toBeInstanceOf(InstanceLostError);
