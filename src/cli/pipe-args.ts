@@ -23,9 +23,14 @@ export type PipeArgs = { readonly [K in keyof typeof pipeArgs]?: string | undefi
 
 /** The configuration that the options of a command line make. `pipe()` checks it. */
 export function pipeConfigOf(model: string, args: PipeArgs): PipeConfig {
+  return { model, ...pipeKeysOf(args) };
+}
+
+/** The same for a model that is named elsewhere. */
+export function pipeKeysOf(args: PipeArgs): PipeConfig {
   const given = Object.keys(pipeArgs).flatMap((name) => {
     const value = args[name as keyof PipeArgs];
     return value === undefined ? [] : [[name.replaceAll("-", "_"), value]];
   });
-  return { model, ...Object.fromEntries(given) } as PipeConfig;
+  return Object.fromEntries(given) as PipeConfig;
 }

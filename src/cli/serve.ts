@@ -1,13 +1,13 @@
 /** `trtpipe serve MODEL`: models behind the Open Inference Protocol, until the process is asked to end. */
 
 import type { ArgsDef } from "citty";
-import type { PipeConfig } from "../index.ts";
 import { INSTALL_GRPC, InferenceServer } from "../server/server.ts";
 import { jsonLog } from "../server/log.ts";
 import type { LogLevel } from "../server/log.ts";
 import { findSources } from "../server/sources.ts";
 import { numberOf } from "./arguments.ts";
 import { FAILED, OK, makeCommand, type Command } from "./command.ts";
+import { pipeArgs, pipeKeysOf } from "./pipe-args.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The package's version; the bundler puts it in. */
@@ -47,29 +47,8 @@ const args = {
     description: "debug logs every request",
     valueHint: "LEVEL",
   },
-  backend: { type: "string", description: "as the configuration's key, for models that do not say it" },
-  "instance-num": { type: "string", description: "likewise: instances that run in parallel", valueHint: "N" },
-  "batching-timeout": { type: "string", description: "likewise, in ms", valueHint: "MS" },
-  max: {
-    type: "string",
-    description: "likewise: rows of the largest batch, or full shapes",
-    valueHint: "MAX",
-  },
-  min: { type: "string", description: "likewise: rows of the smallest batch", valueHint: "MIN" },
-  "max-queue": { type: "string", description: "likewise: rows that may wait or run", valueHint: "ROWS" },
-  precision: { type: "string", description: "likewise, for TensorRT", valueHint: "fp32|tf32|fp16|bf16" },
+  ...pipeArgs,
 } as const satisfies ArgsDef;
-
-/** Options that are keys of `pipe()`. */
-const pipeKeys = {
-  backend: "backend",
-  "instance-num": "instance_num",
-  "batching-timeout": "batching_timeout",
-  max: "max",
-  min: "min",
-  "max-queue": "max_queue",
-  precision: "precision",
-} as const;
 
 const BYTES_MAX = 2 ** 40;
 
@@ -83,18 +62,10 @@ export const command: Command = makeCommand({
     ["models/ --host 0.0.0.0", "a folder with NAME/1/model.onnx, for everybody who can reach this machine"],
   ],
   run: async (given, terminal) => {
-    const defaults: Record<string, unknown> = {};
-    for (const [option, key] of Object.entries(pipeKeys)) {
-      const value = given[option as keyof typeof pipeKeys];
-      if (value !== undefined) defaults[key] = value;
-    }
-    const sources = () =>
-      findSources(
-        given.model,
-        defaults as PipeConfig,
-        given.versions === "all" ? "all" : "latest",
-        given.name,
-      );
+    // For models whose own configuration does not say otherwise.
+    const defaults = pipeKeysOf(given);
+    const versions = given.versions === "all" ? "all" : "latest";
+    const sources = () => findSources(given.model, defaults, versions, given.name);
     // What is wrong with the command line is told before anything is started.
     sources();
     const limit = (name: "max-body" | "max-buffered" | "max-connections", max: number) =>

@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { InputError, PipeClosedError, QueueFullError, Tensor, TimeoutError } from "trtpipe";
 import type { CallOptions, Pipe, Priority } from "trtpipe";
+import { countedSignal } from "../support/counted-signal.ts";
 import { callers } from "../support/caller-thread.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { block, opener, rejection, sleep, within } from "../support/pipes.ts";
@@ -14,24 +15,6 @@ const caller = callers(afterAll);
 const BACKEND = "(shape=2)Fault";
 const quick = (): { data: Float32Array } => ({ data: new Float32Array(2) });
 const slow = (ms: number): { data: Float32Array } => ({ data: Float32Array.of(Fault.sleepMs, ms) });
-
-/** A signal that counts its listeners. */
-function countedSignal(): { controller: AbortController; listeners: () => number } {
-  const controller = new AbortController();
-  const { signal } = controller;
-  let listeners = 0;
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (...args: Parameters<typeof add>) => {
-    listeners++;
-    add(...args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-    listeners--;
-    remove(...args);
-  };
-  return { controller, listeners: () => listeners };
-}
 
 async function allFree(models: Pipe, slots: number): Promise<void> {
   for (let n = 0; n < 400 && models.stats().freeSlots !== slots; n++) await sleep(5);
@@ -124,14 +107,14 @@ describe("a timeout", () => {
 describe("a signal", () => {
   it("gives up a request that waits, with its reason, and the request never runs", async () => {
     const models = await open({ backend: BACKEND, max_queue: 8 });
-    const { controller, listeners } = countedSignal();
+    const { signal, abort, listeners } = countedSignal();
     const running = models(slow(200));
     await sleep(20);
-    const calls = [1, 2, 3].map(() => models(quick(), { signal: controller.signal }));
+    const calls = [1, 2, 3].map(() => models(quick(), { signal }));
     expect(listeners()).toBe(1);
     const reason = new Error("no longer wanted");
     const rejected = Promise.allSettled(calls);
-    controller.abort(reason);
+    abort(reason);
     expect(models.stats()).toMatchObject({ freeSlots: 7, inFlight: 1 });
     for (const outcome of await rejected) expect((outcome as PromiseRejectedResult).reason).toBe(reason);
     expect(listeners()).toBe(0);
@@ -163,23 +146,23 @@ describe("a signal", () => {
 
   it("has no listener left when its requests are answered", async () => {
     const models = await open({ backend: BACKEND, max: 8 });
-    const { controller, listeners } = countedSignal();
-    const options = { signal: controller.signal };
+    const { signal, abort, listeners } = countedSignal();
+    const options = { signal };
     await within(models(Array.from({ length: 200 }, quick), options), "the calls");
     expect(listeners()).toBe(0);
-    controller.abort();
+    abort();
     expect(models.stats()).toMatchObject({ succeeded: 200, failed: 0, inFlight: 0 });
   });
 
   it("leaves no trace of ten thousand requests", async () => {
     const models = await open({ backend: BACKEND, max: 4 });
     for (let n = 0; n < 500; n++) {
-      const { controller, listeners } = countedSignal();
-      const calls = Array.from({ length: 20 }, () => models(quick(), { signal: controller.signal }));
+      const { signal, abort, listeners } = countedSignal();
+      const calls = Array.from({ length: 20 }, () => models(quick(), { signal }));
       const settled = Promise.allSettled(calls);
       if (n % 3 === 0) await Promise.resolve();
       if (n % 3 === 1) await sleep(0);
-      controller.abort();
+      abort();
       await within(settled, "the calls");
       expect(listeners()).toBe(0);
     }

@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterAll, describe, expect, it } from "vitest";
 import { TimeoutError } from "trtpipe";
+import { countedSignal } from "../support/counted-signal.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { opener, rejection, sleep, within } from "../support/pipes.ts";
 
@@ -39,24 +40,6 @@ describe("a timeout of 200 ms behind a run of 3 s", () => {
     expect(models.stats()).toMatchObject({ rows: 2, succeeded: 2, inFlight: 0, freeSlots: 64 });
   }, 30_000);
 });
-
-/** One that lives on, and counts what is left on it. */
-function countedSignal(): { signal: AbortSignal; abort: () => void; listeners: () => number } {
-  const controller = new AbortController();
-  const { signal } = controller;
-  let listeners = 0;
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (...args: Parameters<typeof add>) => {
-    listeners++;
-    add(...args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-    listeners--;
-    remove(...args);
-  };
-  return { signal, abort: () => controller.abort(), listeners: () => listeners };
-}
 
 describe("100 000 requests that are aborted", () => {
   it("leave no slot, no listener and no memory behind", async () => {

@@ -2,7 +2,8 @@
 
 import { Agent, request as httpRequest } from "node:http";
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
-import type { Dtype, Tensor, TensorSpec } from "../../index.ts";
+import type { Tensor, TensorSpec } from "../../index.ts";
+import { dtypeOf } from "../../server/datatypes.ts";
 import { UsageError } from "../arguments.ts";
 import { randomInputs } from "./random-input.ts";
 import type { Counters, RequestPlan, Target } from "./target.ts";
@@ -90,12 +91,6 @@ async function onlyModel(ask: Ask): Promise<string> {
   throw new UsageError("--model", `one of ${names}`, "none");
 }
 
-const DTYPES: Readonly<Record<string, Dtype>> = {
-  FP32: "float32", FP64: "float64", FP16: "float16", BF16: "bfloat16",
-  INT8: "int8", INT16: "int16", INT32: "int32", INT64: "int64",
-  UINT8: "uint8", UINT16: "uint16", UINT32: "uint32", UINT64: "uint64", BOOL: "bool",
-}; // prettier-ignore
-
 interface RemoteSpec extends TensorSpec {
   datatype: string;
 }
@@ -103,9 +98,7 @@ interface RemoteSpec extends TensorSpec {
 function specsOf(metadata: unknown): RemoteSpec[] {
   const { inputs } = metadata as { inputs: { name: string; datatype: string; shape: number[] }[] };
   return inputs.map(({ name, datatype, shape }) => {
-    const dtype = DTYPES[datatype];
-    if (dtype === undefined) throw new UsageError("--model", "inputs of numbers", `${name} of ${datatype}`);
-    return { name, dtype, shape, datatype };
+    return { name, dtype: dtypeOf(datatype, name), shape, datatype };
   });
 }
 
