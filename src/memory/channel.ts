@@ -175,6 +175,14 @@ export class Channel {
     atomics.store(this.control, this.layout.word + slot, slotWord(Phase.free, 0, 0, generationOf(word)));
   }
 
+  // ---- leader
+  // ------------------------------------------------------------------------------------------------------
+
+  /** What was published as number `at`: slot | generation << 16. It stands until the head has passed it. */
+  entry(at: number): number {
+    return this.control[this.layout.ring + (at & this.#ringMask)];
+  }
+
   // ---- instance
   // ----------------------------------------------------------------------------------------------------
 
