@@ -1,6 +1,6 @@
 /**
- * The queue of waiting rows as its leader sees it: rings go into lists, oldest row first, and batches come out
- * of them. Each instance has one over the same memory, and only the one that leads uses it.
+ * The queue of waiting rows as its leader sees it: rings go into lists, oldest row first, and batches come
+ * out of them. Each instance has one over the same memory, and only the one that leads uses it.
  */
 
 import { PRIORITIES } from "../memory/layout.ts";
