@@ -1,6 +1,7 @@
 /** The routes: method, URL, headers and body in, an answer out. Knows nothing of sockets. */
 
 import type { Body } from "./body.ts";
+import type { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
 import { RequestError } from "./failure.ts";
@@ -30,7 +31,7 @@ interface Call {
   method: string;
   headers: Headers;
   body: Body;
-  signal: AbortSignal;
+  cancel: Cancel;
 }
 
 type Handler = (call: Call) => HttpReply | Promise<HttpReply>;
@@ -42,14 +43,14 @@ export class Router {
     this.#options = options;
   }
 
-  /** Answers one request. Rejects with whatever went wrong, which `errorReply` turns into an answer. */
-  async handle(
+  /** Answers one request. Throws or rejects with whatever went wrong: `errorReply` makes an answer of it. */
+  handle(
     method: string,
     url: string,
     headers: Headers,
     body: Body,
-    signal: AbortSignal,
-  ): Promise<HttpReply> {
+    cancel: Cancel,
+  ): HttpReply | Promise<HttpReply> {
     const { urlBytes } = this.#options.limits;
     if (url.length > urlBytes)
       throw new RequestError(414, `Cannot accept a URL of more than ${urlBytes} bytes`);
@@ -61,7 +62,7 @@ export class Router {
       const allow = Object.keys(methods).join(", ");
       throw new RequestError(405, `Cannot use ${method} here: expected ${allow}`, { allow });
     }
-    return handler({ method, headers, body, signal });
+    return handler({ method, headers, body, cancel });
   }
 
   #find(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
@@ -135,11 +136,10 @@ export class Router {
   async #infer(name: string, version: string | undefined, call: Call): Promise<HttpReply> {
     const { catalog, limits } = this.#options;
     const model = catalog.find(name, version);
-    const { body, headers, signal } = call;
+    const { body, headers, cancel } = call;
     const length = headers["inference-header-content-length"];
     const request = readHttpRequest(body.chunks, length === undefined ? undefined : String(length), limits);
-    const drop = (): void => body.drop();
-    const tensors = await model.infer(request, { protocol: "http", signal, drop, headers });
+    const tensors = await model.infer(request, { protocol: "http", cancel, body, headers });
     return inferReply(model, request, tensors);
   }
 
