@@ -38,6 +38,8 @@ export class ServedModel {
   readonly version: string;
   readonly pipe: Pipe;
   readonly description: PipeDescription;
+  /** How every answer in JSON begins. */
+  readonly replyHead: string;
   readonly #spans: Spans;
   readonly #calls: ReturnType<typeof callerOf>;
   readonly counts: Map<string, OutcomeCount> = new Map();
@@ -52,6 +54,7 @@ export class ServedModel {
     this.version = version;
     this.pipe = pipe;
     this.description = pipe.describe();
+    this.replyHead = `{"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(version)},`;
     this.#spans = spans;
     this.#calls = callerOf(pipe);
     // Each socket's requests come in a turn of their own.
