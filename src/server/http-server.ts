@@ -15,7 +15,6 @@ export class HttpServer {
   /** Closed as a net.Server: an HTTP server would close idle connections, and what they bring is lost. */
   readonly #listener: Listener;
   readonly #connections: Connections;
-  readonly #exchanges = new Set<HttpExchange>();
   #draining = false;
 
   constructor(options: HttpOptions) {
@@ -63,8 +62,7 @@ export class HttpServer {
 
   /** Gives up whatever is still going on. */
   abort(): void {
-    const reason = new RequestError(503, "The server is shutting down");
-    for (const { cancel } of this.#exchanges) cancel.cancel(reason);
+    this.#connections.cancel(new RequestError(503, "The server is shutting down"));
   }
 
   destroy(): void {
@@ -80,10 +78,8 @@ export class HttpServer {
   #serve(request: IncomingMessage, response: ServerResponse): void {
     const exchange = new HttpExchange(request, response, this.#options, () => this.#draining);
     this.#connections.begin(request.socket, exchange);
-    this.#exchanges.add(exchange);
     response.on("close", () => {
       if (!response.writableFinished) exchange.cancel.cancel(new ClientGone());
-      this.#exchanges.delete(exchange);
       this.#connections.end(request.socket, exchange);
     });
     void exchange.serve();
