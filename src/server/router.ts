@@ -8,10 +8,10 @@ import { RequestError } from "./failure.ts";
 import { jsonReply, textReply } from "./http-reply.ts";
 import type { HttpReply } from "./http-reply.ts";
 import { inferReply } from "./infer-reply.ts";
-import { readHttpRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { pageReply } from "./page.ts";
+import { RequestReader } from "./request-reader.ts";
 import type { ServerStatus } from "./status.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -44,10 +44,12 @@ const ROUTE_BYTES_MAX = 256;
 
 export class Router {
   readonly #options: RouterOptions;
+  readonly #reader: RequestReader;
   readonly #routes = new Map<string, Handlers>();
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#reader = new RequestReader(options.limits);
   }
 
   /** Answers one request. Throws or rejects with whatever went wrong: `errorReply` makes an answer of it. */
@@ -149,11 +151,10 @@ export class Router {
   }
 
   async #infer(name: string, version: string | undefined, call: Call): Promise<HttpReply> {
-    const { catalog, limits } = this.#options;
-    const model = catalog.find(name, version);
+    const model = this.#options.catalog.find(name, version);
     const { body, headers, cancel } = call;
     const length = headers["inference-header-content-length"];
-    const request = readHttpRequest(body.chunks, length === undefined ? undefined : String(length), limits);
+    const request = this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
     const tensors = await model.infer(request, { protocol: "http", cancel, body, headers });
     return inferReply(model, request, tensors);
   }
