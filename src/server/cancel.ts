@@ -3,6 +3,7 @@
  * cancelled, and a signal with its listeners costs each of them as much as reading its JSON.
  */
 export class Cancel {
+  #isOver = false;
   #reason: Error | null = null;
   #tell: ((reason: Error) => void) | null = null;
 
@@ -16,9 +17,19 @@ export class Cancel {
     if (this.#reason !== null) throw this.#reason;
   }
 
+  /** The request has its answer: nothing is left to cancel. */
+  end(): void {
+    this.#isOver = true;
+    this.#tell = null;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** The first reason counts. */
   cancel(reason: Error): void {
-    if (this.#reason !== null) return;
+    if (this.#reason !== null || this.#isOver) return;
     this.#reason = reason;
     this.#tell?.(reason);
   }

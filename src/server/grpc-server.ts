@@ -72,6 +72,8 @@ export class GrpcServer {
       "grpc.max_receive_message_length": options.limits.bodyBytes,
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": 256,
+      // Books on every connection and call, which nobody reads.
+      "grpc.enable_channelz": 0,
       // A client that is gone without a word is noticed.
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 10_000,
@@ -166,6 +168,7 @@ export class GrpcServer {
       const { grpc, message } = failureOf(error);
       callback({ code: grpc, details: message });
     } finally {
+      cancel.end();
       this.#cancels.delete(cancel);
     }
   }
@@ -217,7 +220,10 @@ export class GrpcServer {
 
   #cancel(call: UnaryCall): Cancel {
     const cancel = new Cancel();
-    call.on("cancelled", () => cancel.cancel(new ClientGone()));
+    // Told of calls that were answered, too.
+    call.on("cancelled", () => {
+      if (!cancel.isOver) cancel.cancel(new ClientGone());
+    });
     this.#cancels.add(cancel);
     return cancel;
   }
