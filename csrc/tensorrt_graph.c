@@ -88,7 +88,7 @@ static uint32_t fewest_rows(const tp_trt_instance *x, uint32_t capacity) {
 int32_t tp_trt_graphs_create(tp_trt_instance *x, uint32_t capacity) {
   if (!all_known(x, capacity)) return TP_OK;
   int64_t scratch = TRT0(x->engine->trt, engine_scratch, x->engine->engine);
-  int32_t status = tp_cuda_memory_fit(&x->queue, &x->scratch, scratch > 0 ? (uint64_t)scratch : 1);
+  int32_t status = tp_cuda_memory_fit(&x->queue, &x->scratch, scratch > 0 ? (uint64_t)scratch : 1, 0);
   if (status != TP_OK) return status;
   x->graph_rows = capacity;
   x->graphs = tp_alloc((capacity + 1) * sizeof *x->graphs);

@@ -218,8 +218,7 @@ int cuPointerGetAttribute(void *value, int attribute, uint64_t pointer) {
 
 int fake_cuda_device_of(const void *memory) {
   int ordinal = -1;
-  if (cuPointerGetAttribute(&ordinal, 9, (uint64_t)(uintptr_t)memory) != 0) return -1;
-  return ordinal;
+  return cuPointerGetAttribute(&ordinal, 9, (uint64_t)(uintptr_t)memory) == 0 ? ordinal : -1;
 }
 
 static _Alignas(256) char piece[1 << 16];
@@ -243,8 +242,20 @@ static void *memory_of_piece(size_t bytes) {
   return made;
 }
 
-static void give_memory(void *memory) {
-  if ((char *)memory < piece || (char *)memory >= piece + sizeof piece) free(memory);
+/* Never aligned to more than the 256 bytes that a pool promises. What lies before must not be written. */
+#define BEFORE 256
+static void *take_memory(size_t bytes) {
+  void *made = memory_of_piece(bytes);
+  if (made != NULL || posix_memalign(&made, 2 * BEFORE, BEFORE + bytes) != 0) return made;
+  memset(made, 0xDB, BEFORE);
+  return (char *)made + BEFORE;
+}
+
+static void give_memory(char *memory) {
+  if (memory >= piece && memory < piece + sizeof piece) return;
+  for (int i = 1; i <= BEFORE; i++)
+    if (memory[-i] != (char)0xDB) abort();
+  free(memory - BEFORE);
 }
 
 int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
@@ -252,8 +263,8 @@ int cuMemAllocAsync(uint64_t *memory, size_t bytes, void *stream) {
   if (error != 0) return error;
   if (bytes > DEVICE_BYTES) return 2;
   if (stream == NULL || bytes == 0) return 1;
-  void *made = memory_of_piece(bytes);
-  if (made == NULL && posix_memalign(&made, 256, bytes) != 0) return 1;
+  void *made = take_memory(bytes);
+  if (made == NULL) return 1;
   memset(made, 0xDA, bytes);
   pthread_mutex_lock(&lock);
   int i = 0;
