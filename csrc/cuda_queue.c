@@ -37,20 +37,20 @@ static uint64_t now_us(void) {
 }
 
 /* Sleeping costs the wake-up of a thread, so short waits are spent looking. */
+static int wait_for_event(const tp_cuda_queue *queue) {
+  const tp_cuda *cuda = queue->device->cuda;
+  uint64_t until = queue->spin_us > 0 ? now_us() + queue->spin_us : 0;
+  int error = CU_ERROR_NOT_READY;
+  while (until > 0 && (error = cuda->event_query(queue->done)) == CU_ERROR_NOT_READY && now_us() < until) {}
+  return error == CU_ERROR_NOT_READY ? cuda->event_wait(queue->done) : error;
+}
+
 int32_t tp_cuda_queue_wait(const tp_cuda_queue *queue, const char *doing) {
   const tp_cuda *cuda = queue->device->cuda;
   int error = cuda->event_record(queue->done, queue->stream);
-  if (error != 0) {
-    (void)cuda->stream_wait(queue->stream);
-    return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
-  }
-  if (queue->spin_us > 0) {
-    uint64_t until = now_us() + queue->spin_us;
-    do error = cuda->event_query(queue->done);
-    while (error == CU_ERROR_NOT_READY && now_us() < until);
-    if (error != CU_ERROR_NOT_READY) return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
-  }
-  error = cuda->event_wait(queue->done);
+  if (error == 0) error = wait_for_event(queue);
+  /* Whoever is told that it failed may do with the memory what it likes. */
+  if (error != 0) (void)cuda->stream_wait(queue->stream);
   return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
 }
 

@@ -206,7 +206,8 @@ static bool enqueue_output(context *c, int output, void *stream) {
 }
 
 static void set_scratch(context *c, void *memory, int64_t bytes) {
-  if (!c->needs_scratch || bytes < 1024 || !fake_cuda_is_device(memory, (size_t)bytes))
+  if (!c->needs_scratch || bytes < 1024 || (uintptr_t)memory % ALIGNMENT != 0 ||
+      !fake_cuda_is_device(memory, (size_t)bytes))
     fake_broken("scratch memory was set wrongly");
   c->needs_scratch = false;
 }
