@@ -97,8 +97,7 @@ export class Answers {
    */
   settle(): number {
     if (this.#abandoned) return 0;
-    // The clock is read when something was found: a caller that polls finds nothing most of the time.
-    let untilMs = 0;
+    const untilMs = this.#nowMs() + SETTLE_MS;
     const words = (this.#slots.used + 31) >> 5;
     let found = 0;
     for (let looked = 0; looked < words; looked++) {
@@ -106,7 +105,6 @@ export class Answers {
       this.#nextWord = word === 0 ? words - 1 : word - 1;
       let bits = this.#channel.takeDone(word);
       if (bits === 0) continue;
-      if (found === 0) untilMs = this.#nowMs() + SETTLE_MS;
       while (bits !== 0 && !this.#hasEnough(found, untilMs)) {
         const bit = 31 - Math.clz32(bits);
         bits &= ~(1 << bit);

@@ -48,10 +48,6 @@ export function readData(input: unknown): unknown {
 /** What came for each of the model's inputs, in its order. */
 export function readValues(data: unknown, spec: ModelSpec, values: RequestValue[]): void {
   while (values.length < spec.inputs.length) values.push(newValue());
-  // The common case, before everything else that it might be.
-  if (data instanceof Tensor && spec.inputs.length === 1) {
-    return readShaped(data, data.data, spec.inputs[0].name, values[0]);
-  }
   if (!isSingle(data, spec)) return readRecord(data, spec, values);
   if (spec.inputs.length > 1) {
     throw new InputError("data", `an object with the inputs ${namesOf(spec)}`, showSafely(data));
@@ -107,10 +103,10 @@ function isRecord(data: unknown): data is object {
 }
 
 function readValue(value: unknown, name: string, to: RequestValue): void {
+  to.device = null;
   to.pieces = Array.isArray(value) ? (readPieces(value) ?? null) : null;
   if (tagOf(value) !== undefined || to.pieces !== null) {
     to.view = value;
-    to.device = null;
     to.dtype = undefined;
     to.rank = -1;
     return;
@@ -131,7 +127,6 @@ function readShaped(
   to: RequestValue,
 ): void {
   const shape: unknown = value.shape;
-  to.device = null;
   to.view = view;
   to.pieces = Array.isArray(view) ? (readPieces(view) ?? null) : null;
   to.dtype = value.dtype;
