@@ -80,11 +80,14 @@ int32_t tp_cuda_queue_wait(const tp_cuda_queue *queue, const char *doing);
 /* Device memory of at least `bytes`; what it held is lost. {0}: none yet. */
 typedef struct tp_cuda_memory {
   CUdeviceptr at;
-  uint64_t bytes;
+  uint64_t bytes;    /* from `at` on */
+  CUdeviceptr taken; /* what the pool gave: `at` lies behind it where more alignment was asked for */
 } tp_cuda_memory;
 
-/* Grows it if needed, in the order of the stream. Errors: MEMORY, DEVICE. */
-int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes);
+/* Grows it if needed, in the order of the stream. A pool aligns to 256 bytes; more has to be asked for, as a
+ * power of two (0: any will do). Errors: MEMORY, DEVICE. */
+int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes,
+                           uint64_t alignment);
 void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory);
 
 /* Host memory that the device reads and writes directly. Enters the device itself. Errors: MEMORY, DEVICE. */

@@ -70,6 +70,7 @@ typedef struct CUuuid {
   X(event_destroy, cuEventDestroy_v2, (CUevent event))                                                \
   X(memory_take, cuMemAllocAsync, (CUdeviceptr * memory, size_t bytes, CUstream stream))              \
   X(memory_give, cuMemFreeAsync, (CUdeviceptr memory, CUstream stream))                               \
+  X(memory_end, cuMemFree_v2, (CUdeviceptr memory))                                                   \
   X(pool_get, cuDeviceGetDefaultMemPool, (CUmemoryPool * pool, CUdevice device))                      \
   X(pool_set, cuMemPoolSetAttribute, (CUmemoryPool pool, int attribute, void *value))                 \
   X(host_take, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                         \

@@ -3,6 +3,10 @@
 
 #include "cuda.h"
 #include "memory.h"
+#include "status.h"
+
+/* What every driver's pools give. */
+#define POOL_ALIGNMENT 256u
 
 int32_t tp_cuda_queue_open(tp_cuda_device *device, uint32_t spin_us, tp_cuda_queue *queue) {
   const tp_cuda *cuda = device->cuda;
@@ -33,36 +37,42 @@ static uint64_t now_us(void) {
 }
 
 /* Sleeping costs the wake-up of a thread, so short waits are spent looking. */
+static int wait_for_event(const tp_cuda_queue *queue) {
+  const tp_cuda *cuda = queue->device->cuda;
+  uint64_t until = queue->spin_us > 0 ? now_us() + queue->spin_us : 0;
+  int error = CU_ERROR_NOT_READY;
+  while (until > 0 && (error = cuda->event_query(queue->done)) == CU_ERROR_NOT_READY && now_us() < until) {}
+  return error == CU_ERROR_NOT_READY ? cuda->event_wait(queue->done) : error;
+}
+
 int32_t tp_cuda_queue_wait(const tp_cuda_queue *queue, const char *doing) {
   const tp_cuda *cuda = queue->device->cuda;
   int error = cuda->event_record(queue->done, queue->stream);
-  if (error != 0) {
-    (void)cuda->stream_wait(queue->stream);
-    return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
-  }
-  if (queue->spin_us > 0) {
-    uint64_t until = now_us() + queue->spin_us;
-    do error = cuda->event_query(queue->done);
-    while (error == CU_ERROR_NOT_READY && now_us() < until);
-    if (error != CU_ERROR_NOT_READY) return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
-  }
-  error = cuda->event_wait(queue->done);
+  if (error == 0) error = wait_for_event(queue);
+  /* Whoever is told that it failed may do with the memory what it likes. */
+  if (error != 0) (void)cuda->stream_wait(queue->stream);
   return tp_cuda_check(queue->device, error, TP_ERR_EXECUTION, doing);
 }
 
-int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes) {
+int32_t tp_cuda_memory_fit(const tp_cuda_queue *queue, tp_cuda_memory *memory, uint64_t bytes,
+                           uint64_t alignment) {
+  uint64_t more = alignment > POOL_ALIGNMENT ? alignment - POOL_ALIGNMENT : 0;
   /* Also a tensor of no elements needs an address that is not 0. */
   if (bytes == 0) bytes = 1;
-  if (bytes <= memory->bytes) return TP_OK;
+  if (bytes <= memory->bytes && (more == 0 || memory->at % alignment == 0)) return TP_OK;
   tp_cuda_memory_free(queue, memory);
-  int error = queue->device->cuda->memory_take(&memory->at, (size_t)bytes, queue->stream);
-  if (error != 0) memory->at = 0;
-  else memory->bytes = bytes;
-  return tp_cuda_check(queue->device, error, TP_ERR_MEMORY, "cannot get device memory for a batch");
+  tp_text doing = {0};
+  tp_text_add(&doing, "cannot get %llu bytes of device memory for a batch", (unsigned long long)bytes);
+  if (bytes > SIZE_MAX / 2 || more > SIZE_MAX / 2) return tp_fail(TP_ERR_MEMORY, "%s", doing.text);
+  CUdeviceptr taken = 0;
+  int error = queue->device->cuda->memory_take(&taken, (size_t)(bytes + more), queue->stream);
+  if (error == 0) *memory = (tp_cuda_memory){taken, bytes, taken};
+  if (more > 0) memory->at = (taken + alignment - 1) / alignment * alignment;
+  return tp_cuda_check(queue->device, error, TP_ERR_MEMORY, doing.text);
 }
 
 void tp_cuda_memory_free(const tp_cuda_queue *queue, tp_cuda_memory *memory) {
-  if (memory->at != 0) (void)queue->device->cuda->memory_give(memory->at, queue->stream);
+  if (memory->taken != 0) (void)queue->device->cuda->memory_give(memory->taken, queue->stream);
   *memory = (tp_cuda_memory){0};
 }
 

@@ -63,6 +63,9 @@ void tp_device_queue_free(tp_cuda_device *device, CUdeviceptr at) {
   if (take_kept(device, &queue) || tp_cuda_queue_open(device, SPIN_US, &queue) == TP_OK) {
     (void)device->cuda->memory_give(at, queue.stream);
     if (!keep(&queue)) tp_cuda_queue_close(&queue);
+  } else {
+    /* There may be no memory for a stream, of all things while memory is given back: this needs none. */
+    (void)device->cuda->memory_end(at);
   }
   leave(device);
 }

@@ -16,6 +16,8 @@ static _Atomic uint64_t requests_left;
 
 void tp_alloc_fail_at(uint64_t n) { atomic_store(&requests_left, n); }
 
+int tp_alloc_fail_pending(void) { return atomic_load(&requests_left) > 0; }
+
 static int must_fail(void) {
   uint64_t left = atomic_load(&requests_left);
   while (left > 0) {

@@ -37,6 +37,8 @@ int tp_multiply(uint64_t a, uint64_t b, uint64_t *to);
 #ifdef TRTPIPE_FAULT
 /* Lets the n-th request from now fail, once; 0 takes that back. For the whole process. */
 void tp_alloc_fail_at(uint64_t n);
+/* Whether that is still to come. */
+int tp_alloc_fail_pending(void);
 #endif
 
 #endif

@@ -12,6 +12,9 @@
 #include "tensorrt_logger.h"
 #include "tensorrt_object.h"
 
+/* Of the memory that contexts share: that of the device's textures, 512 bytes on all so far. */
+#define SCRATCH_ALIGNMENT 512u
+
 /* More sizes would cost more memory and time than they save. */
 #define ROWS_MAX 32u
 
@@ -88,7 +91,8 @@ static uint32_t fewest_rows(const tp_trt_instance *x, uint32_t capacity) {
 int32_t tp_trt_graphs_create(tp_trt_instance *x, uint32_t capacity) {
   if (!all_known(x, capacity)) return TP_OK;
   int64_t scratch = TRT0(x->engine->trt, engine_scratch, x->engine->engine);
-  int32_t status = tp_cuda_memory_fit(&x->queue, &x->scratch, scratch > 0 ? (uint64_t)scratch : 1);
+  int32_t status =
+      tp_cuda_memory_fit(&x->queue, &x->scratch, scratch > 0 ? (uint64_t)scratch : 1, SCRATCH_ALIGNMENT);
   if (status != TP_OK) return status;
   x->graph_rows = capacity;
   x->graphs = tp_alloc((capacity + 1) * sizeof *x->graphs);

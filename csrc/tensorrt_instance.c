@@ -52,7 +52,7 @@ int32_t tp_trt_infer_shapes(tp_trt_instance *x) {
 
 int32_t tp_trt_place(tp_trt_instance *x, uint32_t k, uint64_t bytes) {
   tp_trt_tensor *tensor = &x->tensors[k];
-  int32_t status = tp_cuda_memory_fit(&x->queue, &tensor->memory, bytes);
+  int32_t status = tp_cuda_memory_fit(&x->queue, &tensor->memory, bytes, 0);
   if (status != TP_OK || tensor->bound == tensor->memory.at) return status;
   tensor->bound = 0;
   void *address = (void *)(uintptr_t)tensor->memory.at;

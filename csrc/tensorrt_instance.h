@@ -15,6 +15,7 @@ typedef struct tp_trt_tensor {
   CUdeviceptr bound; /* the address that the context has */
   tp_trt_dims shape; /* inputs: as the context has it; outputs that are `late`: as the last run left it */
   bool late;         /* an output whose size only its data decide */
+  int32_t refused;   /* why it could not be placed while this run went on */
   const tp_cuda_queue *queue;
 } tp_trt_tensor;
 

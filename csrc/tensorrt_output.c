@@ -9,16 +9,16 @@ static tp_trt_interface interface_info(const void *self) {
   return (tp_trt_interface){"IOutputAllocator", 1, 0};
 }
 
-/* Called by TensorRT on the thread that runs the instance. NULL makes the run fail. */
+/* Called by TensorRT on the thread that runs the instance, so the last error is that thread's. NULL makes the
+ * run fail. TensorRT asks for the alignment of the device's textures, 512 bytes on all so far. */
 static void *reallocate(void *self, const char *name, void *current, uint64_t bytes, uint64_t alignment,
                         CUstream stream) {
   (void)name;
   (void)current;
   (void)stream;
   tp_trt_tensor *tensor = self;
-  /* What a pool gives is aligned to 256 bytes, which is all that TensorRT asks for. */
-  if (alignment > 256 || tp_cuda_memory_fit(tensor->queue, &tensor->memory, bytes) != TP_OK) return NULL;
-  return (void *)(uintptr_t)tensor->memory.at;
+  tensor->refused = tp_cuda_memory_fit(tensor->queue, &tensor->memory, bytes, alignment);
+  return tensor->refused == TP_OK ? (void *)(uintptr_t)tensor->memory.at : NULL;
 }
 
 static void *reallocate_now(void *self, const char *name, void *current, uint64_t bytes, uint64_t alignment) {

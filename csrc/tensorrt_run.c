@@ -78,6 +78,7 @@ static int32_t place_output(tp_trt_instance *x, tp_run *run, uint32_t k, bool ch
   tp_trt_tensor *tensor = &x->tensors[k];
   if (tensor->late) {
     tensor->shape.rank = -1;
+    tensor->refused = TP_OK;
     return TP_OK;
   }
   if (run->data[k] != NULL && !changed) return tp_trt_place(x, k, run->item_bytes[k] * run->run_rows);
@@ -135,10 +136,14 @@ static int32_t fetch_late(tp_trt_instance *x, tp_run *run, uint32_t k) {
   return status == TP_OK ? fetch_native(x, run, k, bytes) : status;
 }
 
+/* The last error is the reason already where an output could not be placed: TensorRT says less of it. */
 static int32_t enqueue(tp_trt_instance *x) {
   static const char doing[] = "TensorRT failed the batch";
   if (TRT(x->engine->trt, context_enqueue, x->context, x->queue.stream)) return TP_OK;
-  int32_t status = tp_trt_fail(TP_ERR_EXECUTION, doing);
+  int32_t status = TP_OK;
+  for (uint32_t k = x->info->inputs; status == TP_OK && k < x->info->inputs + x->info->outputs; k++)
+    status = x->tensors[k].refused;
+  if (status == TP_OK) status = tp_trt_fail(TP_ERR_EXECUTION, doing);
   /* TensorRT does not say whether the device is lost; the stream does. */
   int error = x->queue.device->cuda->stream_wait(x->queue.stream);
   return error == 0 ? status : tp_cuda_check(x->queue.device, error, TP_ERR_EXECUTION, doing);

@@ -97,6 +97,7 @@ clients() {
     reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)" clients=16
     reference clients requests=30000 precision=$precision tolerance=0.01 "$(cache $precision)" device=1
   done
+  check past-caches precision=fp16 tolerance=0.01 "$(cache fp16)" instances=1,2 seconds=3 runs=500 copy=2
   reference clients requests=30000 precision=fp16 tolerance=0.01 "$(cache fp16g)" cuda_graph=1
   reference clients requests=30000 precision=fp16 tolerance=0.01 "$(cache fp16g)" cuda_graph=1 device=1
   reference clients requests=100000 precision=fp32 tolerance=0.001 "$(cache fp32)"

@@ -284,6 +284,27 @@ static void load_case(const char *model, int count, char **given) {
   free(answer);
 }
 
+/* The indices of all elements of [16, 1024, 1024], behind each other for each dimension: those that differ. */
+static long wrong_indices(const bound *b, uint64_t elements) {
+  uint64_t bytes = elements * 3 * sizeof(int64_t);
+  int64_t *got = calloc(3, elements * sizeof(int64_t));
+  int32_t status = p_tp_result_copy(b->block->result, 0, 0, got, bytes);
+  if (status != TP_OK) failed("copy of the indices", status);
+  long wrong = 0;
+  for (uint64_t i = 0; i < elements; i++) {
+    wrong += got[i] != (int64_t)(i >> 20) || got[elements + i] != (int64_t)(i >> 10 & 1023) ||
+             got[2 * elements + i] != (int64_t)(i & 1023);
+  }
+  free(got);
+  return wrong;
+}
+
+static void tell_free(void) {
+  size_t available = 0, all = 0;
+  int error = cuMemGetInfo_v2(&available, &all);
+  tell("free MiB, or CUDA's error", error != 0 ? -error : (long)(available >> 20), -1);
+}
+
 static void run_case(const char *model, int count, char **given) {
   static uint64_t pieces[512];
   bound b = {0};
@@ -302,13 +323,18 @@ static void run_case(const char *model, int count, char **given) {
   for (uint64_t i = 0; i < elements; i++) ((float *)(void *)b.payload)[i] = 1;
   status = run_rows(&b, 1);
   say_error("what a run without memory says");
-  tell("it failed with MEMORY or EXECUTION", status == TP_ERR_MEMORY || status == TP_ERR_EXECUTION, 1);
-  while (used > 0) cuMemFree_v2(pieces[--used]);
+  tell("a run without memory", status, TP_ERR_MEMORY);
+  tell_free();
+  while (used > 0) tell("free", cuMemFree_v2(pieces[--used]), 0);
+  tell_free();
   status = run_rows(&b, 1);
   if (status != TP_OK) say_error("what a run with memory says");
   tell("run with memory", status, TP_OK);
   tell("elements found", b.block->dims[1][1], (long)elements);
-  if (b.block->result != 0) p_tp_result_release(b.block->result);
+  if (b.block->result != 0) {
+    tell("wrong indices", wrong_indices(&b, elements), 0);
+    p_tp_result_release(b.block->result);
+  }
   end(&b);
   tell("close", p_tp_model_close(b.model), TP_OK);
   tell("handles", (long)p_tp_handle_count(), 0);

@@ -21,6 +21,7 @@
   X(tp_instance_bind_batch, int32_t, (uint32_t, void *, uint64_t))                              \
   X(tp_instance_run, int32_t, (uint32_t, uint32_t))                                             \
   X(tp_instance_destroy, int32_t, (uint32_t))                                                   \
+  X(tp_result_copy, int32_t, (uint32_t, uint32_t, uint32_t, void *, uint64_t))                    \
   X(tp_result_release, int32_t, (uint32_t))                                                     \
   X(tp_handle_count, uint32_t, (void))
 

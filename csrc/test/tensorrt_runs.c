@@ -148,8 +148,7 @@ static void open_items(void) {
   finish(&f);
 }
 
-/* An output whose size only its data decide. */
-static void late_output(void) {
+static uint32_t open_late(const char *options) {
   onnx_writer w = {0};
   onnx_input(&w, "x", TP_F32, 2, (int64_t[]){-1, 2});
   onnx_node(&w, "NonZero", "x", "y");
@@ -157,7 +156,12 @@ static void late_output(void) {
   onnx_output(&w, "y", TP_F32, 2, (int64_t[]){-1, -1});
   onnx_output(&w, "z", TP_F32, 2, (int64_t[]){-1, 2});
   onnx_finish(&w);
-  uint32_t model = open_writer(&w, "max=4");
+  return open_writer(&w, options);
+}
+
+/* An output whose size only its data decide. */
+static void late_output(void) {
+  uint32_t model = open_late("max=4");
   fixture f = make_fixture(model, 4, 1, 3, (uint64_t[]){8, 8, 8});
   for (int32_t size = 1; size <= 7; size++) {
     for (uint32_t row = 0; row < 2; row++) {
@@ -173,6 +177,28 @@ static void late_output(void) {
       else CHECK_EQUAL(TP_OK, tp_result_copy(f.batch->result, row, 0, copy, (uint64_t)size * 4));
       if (size > 2) CHECK_EQUAL(TP_OK, tp_result_release(f.batch->result));
       for (int i = 0; i < size; i++) CHECK(copy[i] == (float)(size + (int)row));
+    }
+  }
+  finish(&f);
+}
+
+/* Its memory cannot be had: that run says so and no other does. */
+static void late_output_without_memory(void) {
+  uint32_t model = open_late("max=4");
+  fixture f = make_fixture(model, 4, 1, 3, (uint64_t[]){8, 4096, 8});
+  set_row(&f, 0, 1, 0);
+  for (int32_t size = 0; size < 1000; size += 333) {
+    put(&f, 0, 0, 2, (float)size);
+    if (size > 0) {
+      fail_cuda("cuMemAllocAsync", 1, 2);
+      CHECK_FAILS(TP_ERR_MEMORY, "bytes of device memory for a batch: CUDA_ERROR_OUT_OF_MEMORY (CUDA error 2",
+                  tp_instance_run(f.instance, 1));
+      fail_cuda(NULL, 0, 0);
+    }
+    for (int again = 0; again < 2; again++) {
+      CHECK_EQUAL(TP_OK, tp_instance_run(f.instance, 1));
+      CHECK_EQUAL(size, f.batch->dims[1][0]);
+      CHECK(size == 0 || ((float *)slot_data(&f, 1, 0, 1))[size - 1] == (float)size);
     }
   }
   finish(&f);
@@ -216,6 +242,7 @@ int main(void) {
   fixed_batch();
   open_items();
   late_output();
+  late_output_without_memory();
   threads();
   return 0;
 }

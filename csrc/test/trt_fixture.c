@@ -56,6 +56,12 @@ void fail_cuda(const char *name, int n, int error) {
   order(name, n, error);
 }
 
+bool cuda_failure_pending(void) {
+  int (*pending)(void);
+  FIND(pending, cuda, "fake_cuda_pending");
+  return pending() != 0;
+}
+
 void side_by_side(int on) {
   void (*order)(int on);
   FIND(order, cuda, "fake_cuda_side_by_side");

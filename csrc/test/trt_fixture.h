@@ -2,6 +2,8 @@
 #ifndef TRT_FIXTURE_H
 #define TRT_FIXTURE_H
 
+#include <stdbool.h>
+
 #include "fixture.h"
 
 /* Opens the test's fakes; call it first. */
@@ -16,6 +18,9 @@ int32_t open_trt(const char *options, const void *bytes, size_t byte_count, uint
 /* Orders the n-th call of a function of the fakes to fail; n 0 takes that back. */
 void fail_trt(const char *name, int n);
 void fail_cuda(const char *name, int n, int error);
+
+/* Whether the last order of fail_cuda is still to come. */
+bool cuda_failure_pending(void);
 
 /* Orders the first call of a function to fail in the program that builds engines; NULL takes that back. */
 void fail_build(const char *name);

@@ -134,6 +134,23 @@ describe("trtpipe inspect of an engine", () => {
     );
   });
 
+  it.each([
+    ["createInferRuntime", "cannot start TensorRT's runtime"],
+    ["deserializeCudaEngine", "[fake] deserializeCudaEngine was ordered to fail"],
+    ["createEngineInspector", null],
+  ])("tells the rest where %s fails", async (name, missing) => {
+    process.env.FAKE_TRT_FAIL = `${name}:1`;
+    try {
+      const found = await inspected(engine);
+      expect(found).toMatchObject({ container: { whole: true, key: { max: "4" } }, layers: null });
+      if (missing === null) expect(found).toMatchObject({ profiles: [{ x: { max: [4, 4] } }] });
+      else expect(found).toMatchObject({ openedBy: { missing: expect.stringContaining(missing) as string } });
+    } finally {
+      delete process.env.FAKE_TRT_FAIL;
+    }
+    expect(await inspected(engine)).toMatchObject({ layers: ["first", "second"] });
+  });
+
   it("notices a byte that changed, and does not let TensorRT see it", async () => {
     const bytes = readFileSync(engine);
     bytes[bytes.length - 1] ^= 1;

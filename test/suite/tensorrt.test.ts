@@ -12,7 +12,7 @@ import { runChild } from "../support/child.ts";
 import { affineModel } from "../support/models.ts";
 import { opener, rejection, within } from "../support/pipes.ts";
 import { counting } from "../support/tensors.ts";
-import { libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
+import { lateModel, libraries, negationModel, useFakeCuda } from "../support/tensorrt.ts";
 import { root } from "../tidy/sources.ts";
 
 useFakeCuda();
@@ -216,6 +216,25 @@ describe("a device that is lost", () => {
     expect(lines[2]).toMatch(/^DeviceLostError TP_DEVICE: .*CUDA_ERROR_ILLEGAL_ADDRESS \(CUDA error 700/);
     expect(lines[3]).toMatch(/^DeviceLostError TP_DEVICE: .*an earlier error has made it unusable/);
     expect(lines[4]).toBe("closed");
+  });
+});
+
+describe("an output whose size only its data decide", () => {
+  const run = async (fail: string): Promise<string[]> => {
+    const env = { TEST_MODEL: Buffer.from(lateModel()).toString("base64"), FAKE_CUDA_FAIL: fail };
+    const { lines, ...ended } = await runChild("test/support/late-output.mjs", { env });
+    expect(ended).toMatchObject({ hung: false, signal: null, code: 0, stderr: "" });
+    return lines;
+  };
+
+  it("has the size of its data", async () => {
+    expect(await run("")).toEqual(["right: 40"]);
+  });
+
+  it("fails where its memory cannot be had, and the next request does not", async () => {
+    const [error, ...rest] = await run("cuMemAllocAsync:20:2");
+    expect(error).toMatch(/bytes of device memory for a batch: CUDA_ERROR_OUT_OF_MEMORY \(CUDA error 2/);
+    expect(rest).toEqual(["right: 39"]);
   });
 });
 

@@ -44,3 +44,11 @@ export function unaryModel(op: "Neg" | "Abs"): ModelBytes {
   graph.output(graph.node(op, [x], ["y"]), "float32", ["N", 4]);
   return graph.toBytes();
 }
+
+/** x float32 [N, 2] -> y [N, n]: each row of y is x's first number, as often as that number says. */
+export function lateModel(): ModelBytes {
+  const graph = new GraphBuilder("late");
+  const x = graph.input("x", "float32", ["N", 2]);
+  graph.output(graph.node("NonZero", [x], ["y"]), "float32", ["N", "n"]);
+  return graph.toBytes();
+}

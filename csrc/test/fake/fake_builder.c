@@ -127,32 +127,33 @@ static bool set_capabilities(config *c, int32_t count) {
   c->capabilities = count;
   return count == 1;
 }
-
 static bool set_capability(config *c, int32_t capability, int32_t index) {
   c->capability = capability;
   return index == 0 && capability == 1;
 }
-
 static void set_monitor(config *c, void *monitor) { c->monitor = monitor; }
 static void set_compatibility(config *c, int32_t level) { c->compatible = level; }
 /* What comes from elsewhere is refused. */
 static void *create_timing(config *c, const void *data, size_t bytes) {
-  timing *t = fake_make(&timing_class, sizeof *t, NULL);
   (void)c;
+  if (fake_fails("createTimingCache")) return NULL;
+  timing *t = fake_make(&timing_class, sizeof *t, NULL);
   if (bytes == 12 && memcmp(data, "measured", 8) == 0) memcpy(&t->builds, (const char *)data + 8, 4);
   else t->builds = bytes == 0 ? 0 : -1;
-  return fake_fails("createTimingCache") ? NULL : fake_outer(t);
+  return fake_outer(t);
 }
 
 static bool set_timing(config *c, const void *outer, bool ignore_mismatch) {
   timing *t = fake_inner((void *)(uintptr_t)outer);
   if (ignore_mismatch) fake_broken("what was measured elsewhere was to be used");
+  bool taken = t->builds >= 0 && !fake_fails("setTimingCache");
   if (t->builds < 0) fake_log(1, "[fake] the timing cache is of another device");
-  else c->timing = t;
-  return t->builds >= 0;
+  if (taken) c->timing = t;
+  return taken;
 }
 
 static void *serialize_timing(const timing *t) {
+  if (fake_fails("serialize")) return NULL;
   plan *p = fake_make(&plan_class, sizeof *p, NULL);
   memcpy(&p->graph, "measured", 8);
   memcpy((char *)&p->graph + 8, &t->builds, 4);
@@ -164,7 +165,6 @@ static void *serialize_timing(const timing *t) {
 
 static void *data_of(plan *p) { return &p->graph; }
 static size_t bytes_of(const plan *p) { return p->bytes; }
-
 static void *create_config(builder *b) {
   (void)b;
   config *c = fake_make(&config_class, sizeof *c, NULL);

@@ -18,6 +18,8 @@ typedef struct context {
 
 static fake_class context_class;
 
+#define ALIGNMENT 512
+
 /* One output to compute, with all that it needs: the context may have changed when it runs. */
 typedef struct work {
   const float *from;
@@ -164,8 +166,11 @@ static bool place_late(context *c, int output, work *w, void *stream) {
   shape.at[0] = (int64_t)(w->elements / w->per_row);
   shape.at[shape.count - 1] = (int64_t)w->late;
   uint64_t bytes = count_of(&shape) * 4;
-  w->to = ((reallocate)table[5])(allocator, tensor->name, NULL, bytes, 256, stream);
-  if (w->to == NULL) return false;
+  /* As TensorRT 10.6 does it: each run asks, with the alignment of textures, and 0 bytes need no memory. */
+  w->to = ((reallocate)table[5])(allocator, tensor->name, NULL, bytes, ALIGNMENT, stream);
+  if (w->to == NULL && bytes > 0) fake_log(1, "[fake] IOutputAllocator returned nullptr");
+  if ((uintptr_t)w->to % ALIGNMENT != 0) fake_broken("an output's memory is not aligned");
+  if (w->to == NULL && bytes > 0) return false;
   ((notify)table[6])(allocator, tensor->name, &shape);
   return true;
 }
@@ -201,7 +206,8 @@ static bool enqueue_output(context *c, int output, void *stream) {
 }
 
 static void set_scratch(context *c, void *memory, int64_t bytes) {
-  if (!c->needs_scratch || bytes < 1024 || !fake_cuda_is_device(memory, (size_t)bytes))
+  if (!c->needs_scratch || bytes < 1024 || (uintptr_t)memory % ALIGNMENT != 0 ||
+      !fake_cuda_is_device(memory, (size_t)bytes))
     fake_broken("scratch memory was set wrongly");
   c->needs_scratch = false;
 }

@@ -14,6 +14,9 @@
  * lose a context, all calls but a few answer it; one below 0 ends the process. */
 void fake_cuda_fail(const char *name, int n, int error);
 
+/* Whether such a failure is still to come. */
+int fake_cuda_pending(void);
+
 /* Streams, events and memory that were not given back. */
 int fake_cuda_live(void);
 

@@ -1,4 +1,4 @@
-/* What the two files of the fake driver share. */
+/* What the files of the fake driver share. */
 #ifndef FAKE_CUDA_INTERNAL_H
 #define FAKE_CUDA_INTERNAL_H
 
@@ -11,6 +11,9 @@ int fake_begin(const char *name);
 int fake_begin_in_context(const char *name);
 
 void fake_count(int change);
+
+/* The number of the device whose context the thread has. */
+int fake_device(void);
 
 /* A copy of this host memory is queued (1) or done (-1). NULL is no host memory. */
 void fake_host_used(const void *memory, size_t bytes, int change);
