@@ -79,6 +79,7 @@ function run({ message, native, pool, channels, engine }: Made, maxRows: number)
         hooks === null
           ? engine.execute
           : slowRuns(hooks, message.instance, engine.execute, nowMs, () => process.exit(1)),
+      discard: engine.discard,
       wakeWatchdog: () => report({ kind: "running" }),
     });
   } finally {

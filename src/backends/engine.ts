@@ -127,6 +127,16 @@ export class Engine {
     return SUCCESS;
   };
 
+  /** See InstanceOptions. The row's slot is still the instance's. */
+  readonly discard = (batch: Batch, row: number): void => {
+    const { control, layout } = this.#channels[batch.channels[row]];
+    const at = layout.result + batch.slots[row];
+    const result = this.#hasResults ? control[at] : 0;
+    if (result === 0) return;
+    control[at] = 0;
+    this.#native.resultRelease(result >>> 0);
+  };
+
   get handle(): number {
     return this.#instance;
   }

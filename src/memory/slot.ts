@@ -47,3 +47,11 @@ export function outcomeOf(word: number): number {
 export function generationOf(word: number): number {
   return word >>> 16;
 }
+
+/** Whether an instance has the row, in a call that goes on or that was given up. */
+export function isWith(word: number, owner: number, generation: number): boolean {
+  return (
+    word === slotWord(Phase.taken, owner, 0, generation) ||
+    word === slotWord(Phase.lost, owner, 0, generation)
+  );
+}

@@ -3,7 +3,7 @@
  * rows, again.
  */
 
-import { Outcome } from "../memory/slot.ts";
+import { Outcome, isWith } from "../memory/slot.ts";
 import { atomics } from "../memory/atomics.ts";
 import { OwnCalls, cameBack } from "../memory/calls.ts";
 import type { Channel } from "../memory/channel.ts";
@@ -42,6 +42,8 @@ export interface InstanceOptions {
   spinUs: number;
   nowMs: () => number;
   execute: Execute;
+  /** Lets go of what a call that was given up has brought for a row. */
+  discard: (batch: Batch, row: number) => void;
   /** Tells the watchdog, which sleeps, that there is something to look at. */
   wakeWatchdog: () => void;
 }
@@ -90,6 +92,7 @@ class Answers {
   readonly #me: number;
   readonly #nowMs: () => number;
   readonly #execute: Execute;
+  readonly #discard: InstanceOptions["discard"];
   readonly #wakeWatchdog: () => void;
   readonly #calls: OwnCalls;
   readonly #words: Words;
@@ -102,6 +105,7 @@ class Answers {
     this.#me = options.me;
     this.#nowMs = options.nowMs;
     this.#execute = options.execute;
+    this.#discard = options.discard;
     this.#wakeWatchdog = options.wakeWatchdog;
     this.#pool = options.pool;
     this.#calls = new OwnCalls(options.pool, options.me);
@@ -143,12 +147,15 @@ class Answers {
 
   /**
    * A call that was given up has returned: the slots of its rows, and of those after it, can be used again.
-   * Their callers were told before, so whatever came out of it counts for nothing.
+   * Their callers were told before, so whatever came out of it counts for nothing. They may have gone, so it
+   * is let go of here.
    */
   #giveBack(batch: Batch, from: number): false {
     for (let row = from; row < batch.rows; row++) {
       const channel = this.#channels[batch.channels[row]];
-      if (!channel.giveBack(batch.slots[row], this.#me, batch.generations[row])) continue;
+      const [slot, generation] = [batch.slots[row], batch.generations[row]];
+      if (isWith(channel.wordOf(slot), this.#me, generation)) this.#discard(batch, row);
+      if (!channel.giveBack(slot, this.#me, generation)) continue;
       this.#countStale();
       channel.ringCaller();
     }

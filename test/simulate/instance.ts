@@ -100,6 +100,7 @@ export class Instance {
       spinUs,
       nowMs: () => this.#world.clockMs,
       execute: this.#execute,
+      discard: () => {},
       wakeWatchdog: () => this.#tell(Report.running),
     });
     // Once the line is given away, or taken away, the counters are another's.

@@ -137,17 +137,12 @@ describe("trtpipe inspect of an engine", () => {
   it.each([
     ["createInferRuntime", "cannot start TensorRT's runtime"],
     ["deserializeCudaEngine", "[fake] deserializeCudaEngine was ordered to fail"],
-    ["createEngineInspector", null],
-  ])("tells the rest where %s fails", async (name, missing) => {
+    ["createEngineInspector", '"profiles":[{"x":{"min":[1,4]'],
+  ])("tells the rest where %s fails", async (name, words) => {
     process.env.FAKE_TRT_FAIL = `${name}:1`;
-    try {
-      const found = await inspected(engine);
-      expect(found).toMatchObject({ container: { whole: true, key: { max: "4" } }, layers: null });
-      if (missing === null) expect(found).toMatchObject({ profiles: [{ x: { max: [4, 4] } }] });
-      else expect(found).toMatchObject({ openedBy: { missing: expect.stringContaining(missing) as string } });
-    } finally {
-      delete process.env.FAKE_TRT_FAIL;
-    }
+    const found = await inspected(engine).finally(() => delete process.env.FAKE_TRT_FAIL);
+    expect(found).toMatchObject({ container: { whole: true, key: { max: "4" } }, layers: null });
+    expect(JSON.stringify(found)).toContain(words);
     expect(await inspected(engine)).toMatchObject({ layers: ["first", "second"] });
   });
 

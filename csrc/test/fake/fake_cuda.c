@@ -1,9 +1,11 @@
 /* Devices, contexts and errors. Streams and events are fake_cuda_stream.c, memory is fake_cuda_memory.c. */
+#define _DEFAULT_SOURCE /* usleep */
 #include "fake_cuda.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fake_cuda_internal.h"
 
@@ -56,6 +58,16 @@ int fake_cuda_pending(void) {
   int pending = calls_left > 0;
   pthread_mutex_unlock(&lock);
   return pending;
+}
+
+/* Tests in other languages let a call hang: as long as the file that FAKE_CUDA_HOLD names is there. Only one
+ * at a time: whoever takes its place is to go on. */
+void fake_hold(void) {
+  static _Atomic int held;
+  const char *path = getenv("FAKE_CUDA_HOLD");
+  if (path == NULL || held++ > 0) path = "";
+  while (*path != '\0' && access(path, F_OK) == 0) usleep(1000);
+  held--;
 }
 
 void fake_count(int change) {

@@ -10,6 +10,9 @@ int fake_begin(const char *name);
 /* The same; 201 where the thread has no context. */
 int fake_begin_in_context(const char *name);
 
+/* Waits as long as a test wants calls to hang. */
+void fake_hold(void);
+
 void fake_count(int change);
 
 /* The number of the device whose context the thread has. */

@@ -167,6 +167,7 @@ int cuEventQuery(void *of) {
 int cuEventSynchronize(void *of) {
   const event *e = of;
   wait_for(e->of, e->number);
+  fake_hold();
   return fake_begin_in_context("cuEventSynchronize");
 }
 
