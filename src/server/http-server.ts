@@ -13,6 +13,7 @@ import { ClientGone, RequestError, failureOf } from "./failure.ts";
 import { errorReply } from "./http-reply.ts";
 import type { HttpReply } from "./http-reply.ts";
 import type { Budget, Limits } from "./limits.ts";
+import { ListenError } from "./listen-error.ts";
 import type { Router } from "./router.ts";
 
 export interface HttpOptions {
@@ -62,9 +63,10 @@ export class HttpServer {
   /** Resolves with the address that is listened at. */
   listen(port: number, host: string): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
-      this.#listener.once("error", reject);
+      const fail = (error: Error): void => reject(new ListenError("HTTP", host, port, "--port", error));
+      this.#listener.once("error", fail);
       this.#listener.listen(port, host, () => {
-        this.#listener.off("error", reject);
+        this.#listener.off("error", fail);
         resolve(this.#listener.address() as AddressInfo);
       });
     });
@@ -143,7 +145,9 @@ export class HttpServer {
     const bytes = reply.body.reduce((sum, chunk) => sum + chunk.length, 0);
     exchange.replyBytes = bytes;
     const unread = !request.complete;
-    const close = this.#draining || unread ? { connection: "close" } : {};
+    // Not before the last that was sent without waiting for an answer: nothing is answered after it.
+    const ends = this.#draining && this.#connections.isLast(request.socket, exchange);
+    const close = ends || unread ? { connection: "close" } : {};
     response.writeHead(reply.status, { ...reply.headers, "content-length": String(bytes), ...close });
     if (request.method !== "HEAD") for (const chunk of reply.body) response.write(chunk);
     if (unread) linger(request, response);
