@@ -1,6 +1,6 @@
 /**
- * npm runs a command in a shell, and gives a signal to that shell alone. Most shells end then without a word to
- * the command, which would go on for ever, with nobody who knows of it.
+ * npm runs a command in a shell, and gives a signal to that shell alone. Most shells end then without a word
+ * to the command, which would go on for ever, with nobody who knows of it.
  */
 
 const LOOK_EVERY_MS = 100;

@@ -94,7 +94,7 @@ export async function readBody(source: Readable, encoding: string | undefined, b
   });
 }
 
-/** Each piece is a way to another thread and back: with the usual 16 KiB, fat bodies wait for thousands of them. */
+/** Each piece is a way to another thread and back: of 16 KiB, as is usual, fat bodies have thousands. */
 const UNPACKED_BYTES = 65_536;
 
 function decoderOf(encoding: string | undefined): ReturnType<typeof createGunzip> | null {

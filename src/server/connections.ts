@@ -87,8 +87,8 @@ export class Connections {
   }
 
   /**
-   * From now on a connection that brings no request goes soon, also one that has long been idle: its client may
-   * just be sending. Resolves when all are gone.
+   * From now on a connection that brings no request goes soon, also one that has long been idle: its client
+   * may just be sending. Resolves when all are gone.
    */
   async drain(): Promise<void> {
     this.#drainingSinceMs = performance.now();

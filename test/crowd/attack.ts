@@ -1,6 +1,6 @@
 /**
- * Clients that are slow, fat or lie, all at once: `attack.ts PORT PATH SECONDS DRIPPING`. Prints as JSON which
- * statuses each kind was answered with, and how often; "closed" where there was none.
+ * Clients that are slow, fat or lie, all at once: `attack.ts PORT PATH SECONDS DRIPPING`. Prints as JSON
+ * which statuses each kind was answered with, and how often; "closed" where there was none.
  */
 
 import { gzipSync } from "node:zlib";

@@ -33,7 +33,7 @@ export interface Figures {
 }
 
 const P99_MS_MAX = 500;
-/** What all bodies together may take (`--max-buffered`, 512), and half as much for what is not collected yet. */
+/** What all bodies together may take (`--max-buffered`, 512), and half as much that is not collected yet. */
 const GROWTH_MIB_MAX = 768;
 
 const PATH = "/v2/models/echo/infer";

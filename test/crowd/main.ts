@@ -1,4 +1,4 @@
-/** `npm run -s crowd`, started by scripts/crowd.mjs: the figures of one runtime. `main.ts NAME SECONDS COMMAND...` */
+/** The figures of one runtime, for scripts/crowd.mjs: `main.ts NAME SECONDS COMMAND...` */
 
 import { crowd, faultsOf } from "./crowd.ts";
 import type { Figures } from "./crowd.ts";

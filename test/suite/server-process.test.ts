@@ -124,7 +124,8 @@ describe("what is served", () => {
     const grpc = await failure("two-inputs.onnx", "--port", "0", "--grpc-port", String(port));
     taken.close();
     const line = (protocol: string, option: string): string =>
-      `trtpipe serve: Cannot listen at 127.0.0.1:${port} for ${protocol}: the port is taken (see --host and ${option})\n`;
+      `trtpipe serve: Cannot listen at 127.0.0.1:${port} for ${protocol}: ` +
+      `the port is taken (see --host and ${option})\n`;
     expect(both).toEqual([1, line("HTTP", "--port")]);
     expect(grpc).toEqual([1, line("gRPC", "--grpc-port")]);
   });
