@@ -31,7 +31,8 @@ export class Server {
 
   /** Resolves when it is ready. */
   async start() {
-    const args = ["serve", this.#model, "--port", String(this.#port), "--max", "4", "--log-level", "warn"];
+    const where = ["--port", String(this.#port), "--grpc-port", "off"];
+    const args = ["serve", this.#model, ...where, "--max", "4", "--log-level", "warn"];
     this.#child = spawn(process.execPath, [join(root, "dist", "cli.js"), ...args], {
       stdio: ["ignore", "ignore", "inherit"],
     });

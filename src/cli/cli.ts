@@ -2,6 +2,7 @@
 
 import { ConfigError, TrtPipeError } from "../index.ts";
 import { nearest } from "../internal.ts";
+import { ListenError } from "../server/listen-error.ts";
 import { UsageError } from "./arguments.ts";
 import { FAILED, OK, USAGE } from "./command.ts";
 import { commands } from "./commands.ts";
@@ -66,7 +67,8 @@ function report(error: unknown, name: string | undefined, json: boolean, termina
 
 /** Known errors as one line. Anything else is a fault of trtpipe's own, and its stack is wanted. */
 function oneLine(error: Error): string {
-  const known = error instanceof TrtPipeError || error instanceof UsageError || "errno" in error;
+  const ours = error instanceof TrtPipeError || error instanceof UsageError || error instanceof ListenError;
+  const known = ours || "errno" in error;
   if (!known) return error.stack ?? error.message;
   return error.message.replaceAll(/\s*\n\s*/g, "; ");
 }

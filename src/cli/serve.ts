@@ -7,6 +7,7 @@ import type { LogLevel } from "../server/log.ts";
 import { findSources } from "../server/sources.ts";
 import { numberOf } from "./arguments.ts";
 import { FAILED, OK, makeCommand, type Command } from "./command.ts";
+import { orphaned } from "./orphan.ts";
 import { pipeArgs, pipeKeysOf } from "./pipe-args.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -96,12 +97,13 @@ function grpcPortOf(given: string | undefined): number | "auto" | null {
   return given === "off" ? null : numberOf("--grpc-port", given, 0, 65_535);
 }
 
-/** Serves until the terminal's signal. Resolves with the exit status. */
+/** Serves until the terminal's signal, or npm's end. Resolves with the exit status. */
 async function serve(server: InferenceServer, json: boolean, terminal: Terminal): Promise<number> {
-  const stopped = new Promise<void>((resolve) => {
+  const signalled = new Promise<void>((resolve) => {
     if (terminal.signal.aborted) resolve();
     terminal.signal.addEventListener("abort", () => resolve(), { once: true });
   });
+  const stopped = Promise.race([signalled, orphaned()]);
   const { address, port, grpcPort } = await server.listen();
   const host = address.includes(":") ? `[${address}]` : address;
   const http = `http://${host}:${port}`;

@@ -11,7 +11,7 @@ export interface Terminal {
   colours: boolean;
   /** Width of stderr where lines can be drawn anew, else undefined. */
   columns: number | undefined;
-  /** Aborts when the person asks to stop. A second time ends the process at once. */
+  /** Aborts when the person asks to stop. A second time, a moment later, ends the process at once. */
   signal: AbortSignal;
 }
 
@@ -33,11 +33,21 @@ export function terminal(): Terminal {
 /** Exit status of a process that was asked to stop. */
 export const INTERRUPTED = 130;
 
+/**
+ * A terminal sends Ctrl-C to every process in it, and npm hands its own on: this process gets two for one.
+ * Nobody presses it again that soon.
+ */
+const SAME_SIGNAL_MS = 200;
+
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
+  let stoppedMs = 0;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      if (controller.signal.aborted) process.exit(INTERRUPTED);
+      const sinceMs = performance.now() - stoppedMs;
+      if (controller.signal.aborted && sinceMs > SAME_SIGNAL_MS) process.exit(INTERRUPTED);
+      if (controller.signal.aborted) return;
+      stoppedMs = performance.now();
       controller.abort(new DOMException(`Stopped by ${name}`, "AbortError"));
     });
   }

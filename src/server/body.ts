@@ -12,6 +12,7 @@ export class Body {
   /** Bytes as they came, for the rate at which they do. */
   received = 0;
   #taken = 0;
+  #dropped = false;
   readonly #budget: Budget;
   readonly #limits: Limits;
 
@@ -20,8 +21,12 @@ export class Body {
     this.#limits = limits;
   }
 
-  /** Throws RequestError if the body, or all bodies together, become too large. */
+  /**
+   * Throws RequestError if the body, or all bodies together, become too large; ClientGone if it is not wanted
+   * any more, as when its client left while it was being unpacked.
+   */
   add(chunk: Uint8Array): void {
+    if (this.#dropped) throw new ClientGone();
     if (this.bytes + chunk.length > this.#limits.bodyBytes) throw tooLarge(this.#limits);
     if (!this.#budget.take(chunk.length, this.bytes)) {
       const headers = { "retry-after": "1" };
@@ -32,12 +37,27 @@ export class Body {
     this.chunks.push(chunk);
   }
 
-  /** Gives the memory back. May be called more than once. */
+  /** Gives the memory back, and takes no more. May be called more than once. */
   drop(): void {
+    this.#dropped = true;
     this.#budget.give(this.#taken);
     this.#taken = 0;
+    for (const chunk of this.chunks) free(chunk);
     this.chunks.length = 0;
   }
+}
+
+/** Pieces of at least this size are worth being freed one by one. */
+const FREED_BYTES_MIN = 8192;
+
+/**
+ * Frees a piece at once, where the runtime can. Collectors see the small object and not the memory behind it:
+ * in Bun, bodies of 128 MiB that nobody wanted any more stood up to four times as high.
+ */
+function free({ buffer, byteLength }: Uint8Array): void {
+  // Only what is nobody else's, too.
+  if (byteLength < FREED_BYTES_MIN || byteLength !== buffer.byteLength) return;
+  (buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer }).transfer?.(0);
 }
 
 export function tooLarge({ bodyBytes }: Limits): RequestError {
@@ -82,6 +102,9 @@ export function readBody(
   );
 }
 
+/** Each piece is a way to another thread and back: of 16 KiB, as is usual, fat bodies have thousands. */
+const UNPACKED_BYTES = 65_536;
+
 function decoderOf(encoding: string | undefined): ReturnType<typeof createGunzip> | null {
   switch (encoding?.trim().toLowerCase() ?? "identity") {
     case "identity":
@@ -89,9 +112,9 @@ function decoderOf(encoding: string | undefined): ReturnType<typeof createGunzip
       return null;
     case "gzip":
     case "x-gzip":
-      return createGunzip();
+      return createGunzip({ chunkSize: UNPACKED_BYTES });
     case "deflate":
-      return createInflate();
+      return createInflate({ chunkSize: UNPACKED_BYTES });
     default: {
       const headers = { "accept-encoding": "gzip, deflate, identity" };
       throw new RequestError(

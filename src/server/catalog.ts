@@ -25,6 +25,8 @@ export interface CatalogOptions {
   mayChange: boolean;
   spans: Spans;
   log: Log;
+  /** Called when `ready` may have changed. */
+  changed: () => void;
 }
 
 export class Catalog {
@@ -34,6 +36,7 @@ export class Catalog {
   /** Loads and unloads of one model follow each other. */
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #aborter = new AbortController();
+  #started = false;
   #closing = false;
 
   constructor(options: CatalogOptions) {
@@ -45,12 +48,16 @@ export class Catalog {
     const sources = this.#options.sources();
     for (const { name, version } of sources) this.#entry(name, version).state = "LOADING";
     for (const source of sources) await this.#load(source);
+    this.#started = true;
+    this.#options.changed();
   }
 
-  /** Whether every model that is wanted can be called. */
+  /**
+   * Whether everything that there was at the start is loaded, and something can be called. A model that comes
+   * later, or fails to, takes nothing away from those that are served.
+   */
   get ready(): boolean {
-    const entries = this.entries().filter(({ reason }) => reason !== "unloaded");
-    return !this.#closing && entries.length > 0 && entries.every(({ state }) => state === "READY");
+    return this.#started && !this.#closing && this.models().length > 0;
   }
 
   entries(): Entry[] {
@@ -169,6 +176,7 @@ export class Catalog {
       reason: "",
       model: new ServedModel(name, version, opened, spans),
     });
+    this.#options.changed();
     const { engine, backend } = opened.describe();
     const fields = { model: name, version, backend, engine, ms: Math.round(performance.now() - startMs) };
     log("info", `Loaded ${name} version ${version}`, fields);
@@ -179,6 +187,7 @@ export class Catalog {
     const { model } = entry;
     if (model === null) return;
     Object.assign(entry, { state: "UNLOADING", model: null });
+    this.#options.changed();
     await model.pipe.close();
     Object.assign(entry, { state: "UNAVAILABLE", reason: "unloaded" });
     const { name, version } = entry;

@@ -42,7 +42,8 @@ export class Connections {
   readonly #limits: Limits;
   readonly #all = new Map<Socket, Connection>();
   readonly #timer: NodeJS.Timeout;
-  #draining = false;
+  /** Since when the server ends; Infinity: it does not. */
+  #drainingSinceMs = Infinity;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -84,9 +85,18 @@ export class Connections {
     connection.bytesAtIdle = socket.bytesRead;
   }
 
-  /** From now on a connection without a request goes soon. Resolves when all are gone. */
+  /** Whether nothing that came on this connection is still to be answered after `exchange`. */
+  isLast(socket: Socket, exchange: Exchange): boolean {
+    const exchanges = this.#all.get(socket)?.exchanges;
+    return exchanges === undefined || exchanges.at(-1) === exchange;
+  }
+
+  /**
+   * From now on a connection that brings no request goes soon, also one that has long been idle: its client
+   * may just be sending. Resolves when all are gone.
+   */
   async drain(): Promise<void> {
-    this.#draining = true;
+    this.#drainingSinceMs = performance.now();
     this.#timer.ref();
     while (this.#all.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -111,16 +121,18 @@ export class Connections {
     }
   }
 
-  #lookAtIdle({ socket, served, idleSinceMs, bytesAtIdle }: Connection, nowMs: number): void {
+  #lookAtIdle(connection: Connection, nowMs: number): void {
+    const { socket, served, idleSinceMs, bytesAtIdle } = connection;
     const { headerMs, idleMs } = this.#limits;
-    const limitMs = this.#draining ? DRAIN_IDLE_MS : served ? idleMs : headerMs;
-    const overMs = nowMs - idleSinceMs - limitMs;
+    const usualMs = idleSinceMs + (served ? idleMs : headerMs);
+    const drainMs = Math.max(idleSinceMs, this.#drainingSinceMs) + DRAIN_IDLE_MS;
+    const overMs = nowMs - Math.min(usualMs, drainMs);
     if (overMs <= 0) return;
     // Whoever does not close its own side is not waited for.
     if (overMs > CLOSE_MS) socket.destroy();
     // A part of the headers came. Deno does not always count it, and then there is no word with the end.
     else if (socket.bytesRead > bytesAtIdle) answerRaw(socket, 408, "Too slow");
-    else socket.end();
+    else setImmediate(() => endIdle(connection));
   }
 
   #isSlow({ phase, sinceMs, body, replyBytes }: Exchange, nowMs: number): boolean {
@@ -143,6 +155,11 @@ export class Connections {
     oldest.socket.destroy();
     return true;
   }
+}
+
+/** After everything that has come was read: a request may have been among it. */
+function endIdle({ socket, exchanges, bytesAtIdle }: Connection): void {
+  if (exchanges.length === 0 && socket.bytesRead === bytesAtIdle) socket.end();
 }
 
 const reasons: Readonly<Record<number, string>> = {

@@ -16,11 +16,13 @@ import { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
 import { ClientGone, Grpc, RequestError, failureOf } from "./failure.ts";
+import { Health } from "./grpc-health.ts";
 import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
 import type { InferMessage } from "./grpc-request.ts";
 import { InferStream } from "./grpc-stream.ts";
 import type { StreamCall } from "./grpc-stream.ts";
 import type { Limits } from "./limits.ts";
+import { ListenError } from "./listen-error.ts";
 
 export interface GrpcPackages {
   grpc: typeof GrpcJs;
@@ -64,10 +66,15 @@ export class GrpcServer {
   readonly #server: GrpcJs.Server;
   readonly #cancels = new Set<Cancel>();
   readonly #streams = new Set<InferStream>();
+  readonly #health: Health;
 
   constructor(options: GrpcOptions, packages: GrpcPackages) {
     this.#options = options;
     this.#packages = packages;
+    // What it would write to stderr by itself is no line of JSON, and comes as an error besides.
+    packages.grpc.setLogger({
+      error: (text: unknown) => options.log("debug", `grpc-js: ${String(text)}`, {}),
+    });
     this.#server = new packages.grpc.Server({
       "grpc.max_receive_message_length": options.limits.bodyBytes,
       "grpc.max_send_message_length": -1,
@@ -78,7 +85,21 @@ export class GrpcServer {
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 10_000,
     });
-    this.#server.addService(this.#definition(), this.#handlers());
+    this.#server.addService(
+      this.#definition("inference.proto", "inference.GRPCInferenceService"),
+      this.#handlers(),
+    );
+    const health = new Health(() => options.catalog.ready && !options.isDraining());
+    this.#server.addService(this.#definition("health.proto", "grpc.health.v1.Health"), {
+      Check: health.check.bind(health),
+      Watch: health.watch.bind(health),
+    });
+    this.#health = health;
+  }
+
+  /** Somebody may be waiting to hear that models came or went. */
+  modelsChanged(): void {
+    this.#health.update();
   }
 
   /** Resolves with the port. */
@@ -87,14 +108,15 @@ export class GrpcServer {
     const credentials = this.#packages.grpc.ServerCredentials.createInsecure();
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, bound) =>
-        error ? reject(error) : resolve(bound),
+        error ? reject(new ListenError("gRPC", host, port, "--grpc-port", error)) : resolve(bound),
       );
     });
   }
 
   /** Takes no new calls, and resolves when the last one has ended. Streams end with their last answer. */
   drain(): Promise<void> {
-    for (const stream of this.#streams) void stream.finish();
+    this.#health.end();
+    for (const stream of this.#streams) void stream.shutDown();
     return new Promise((resolve) => this.#server.tryShutdown(() => resolve()));
   }
 
@@ -107,10 +129,10 @@ export class GrpcServer {
     this.#server.forceShutdown();
   }
 
-  #definition(): ServiceDefinition {
+  #definition(file: string, service: string): ServiceDefinition {
     const options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
-    const definition = this.#packages.loader.loadSync(protoPath(), options);
-    return definition["inference.GRPCInferenceService"] as ServiceDefinition;
+    const definition = this.#packages.loader.loadSync(protoPath(file), options);
+    return definition[service] as ServiceDefinition;
   }
 
   #handlers(): UntypedServiceImplementation {
@@ -245,10 +267,10 @@ function deadlineMs(call: AnyCall): number {
 }
 
 /** Beside the package's own files: this code is in src/server/, or bundled into dist/. */
-function protoPath(): string {
-  const places = ["../proto/inference.proto", "../../proto/inference.proto"];
+function protoPath(file: string): string {
+  const places = [`../proto/${file}`, `../../proto/${file}`];
   const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const found = paths.find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`Cannot find inference.proto at ${paths.join(" or ")}`);
+  if (found === undefined) throw new Error(`Cannot find ${file} at ${paths.join(" or ")}`);
   return found;
 }

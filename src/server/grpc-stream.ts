@@ -1,7 +1,7 @@
 /** A stream of inference requests: several run at a time, and answers go in the order of the requests. */
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { failureOf } from "./failure.ts";
+import { Grpc, failureOf } from "./failure.ts";
 import type { InferMessage } from "./grpc-request.ts";
 
 /** Requests of one stream that may run at a time; more are not read. */
@@ -15,8 +15,9 @@ export class InferStream {
   readonly #failed: (error: unknown) => void;
   #inFlight = 0;
   #finishing = false;
-  /** The writing of the last answer. */
+  /** The writing of the last answer, and that it has left. */
   #last: Promise<void> = Promise.resolve();
+  #sent: Promise<void> = Promise.resolve();
 
   /** `infer` runs one request; what it rejects with is the answer to that request alone. */
   constructor(
@@ -28,16 +29,25 @@ export class InferStream {
     this.#infer = infer;
     this.#failed = failed;
     call.on("data", (message: InferMessage) => this.#take(message));
-    call.on("end", () => void this.finish());
+    call.on("end", () => void this.#finish(() => call.end()));
     call.on("error", () => {});
   }
 
-  /** Answers what came, and ends the stream. */
-  async finish(): Promise<void> {
+  /** Answers what came. Its client may still be sending, so the stream ends with a status that says so. */
+  async shutDown(): Promise<void> {
+    const error = { code: Grpc.unavailable, details: "The server is shutting down" };
+    await this.#finish(async () => {
+      // A status does not wait for answers that are still to be sent.
+      await this.#sent;
+      this.#call.emit("error", error);
+    });
+  }
+
+  async #finish(end: () => void | Promise<void>): Promise<void> {
     if (this.#finishing) return;
     this.#finishing = true;
     await this.#last;
-    this.#call.end();
+    await end();
   }
 
   #take(message: InferMessage): void {
@@ -61,10 +71,27 @@ export class InferStream {
     await before;
     const answer = await answered;
     const call = this.#call;
-    if (!call.cancelled && !call.write(answer)) await drained(call);
+    if (!call.cancelled) {
+      const { promise, sent } = sending(call);
+      this.#sent = promise;
+      if (!call.write(answer, sent)) await drained(call);
+    }
     this.#inFlight--;
     if (this.#inFlight < IN_FLIGHT_MAX) call.resume();
   }
+}
+
+/** Until `sent` is called, or the client is gone. */
+function sending(call: StreamCall): { promise: Promise<void>; sent: () => void } {
+  let sent = (): void => {};
+  const promise = new Promise<void>((resolve) => {
+    sent = () => {
+      call.off("cancelled", sent);
+      resolve();
+    };
+    call.once("cancelled", sent);
+  });
+  return { promise, sent };
 }
 
 /** Until the client has read some of what was written, or is gone. */

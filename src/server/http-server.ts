@@ -8,6 +8,7 @@ import { Connections, answerRaw } from "./connections.ts";
 import { ClientGone, RequestError } from "./failure.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { HttpOptions } from "./http-exchange.ts";
+import { ListenError } from "./listen-error.ts";
 
 export class HttpServer {
   readonly #options: HttpOptions;
@@ -45,9 +46,10 @@ export class HttpServer {
   /** Resolves with the address that is listened at. */
   listen(port: number, host: string): Promise<AddressInfo> {
     return new Promise((resolve, reject) => {
-      this.#listener.once("error", reject);
+      const fail = (error: Error): void => reject(new ListenError("HTTP", host, port, "--port", error));
+      this.#listener.once("error", fail);
       this.#listener.listen(port, host, () => {
-        this.#listener.off("error", reject);
+        this.#listener.off("error", fail);
         resolve(this.#listener.address() as AddressInfo);
       });
     });
@@ -76,7 +78,9 @@ export class HttpServer {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const exchange = new HttpExchange(request, response, this.#options, () => this.#draining);
+    // Not before the last that was sent without waiting for an answer: nothing is answered after it.
+    const isLast = (): boolean => this.#draining && this.#connections.isLast(request.socket, exchange);
+    const exchange = new HttpExchange(request, response, this.#options, isLast);
     this.#connections.begin(request.socket, exchange);
     response.on("close", () => {
       if (!response.writableFinished) exchange.cancel.cancel(new ClientGone());

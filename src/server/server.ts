@@ -45,7 +45,7 @@ export class InferenceServer {
   readonly #options: ServerOptions;
   readonly #catalog: Catalog;
   readonly #http: HttpServer;
-  readonly #grpc: GrpcServer | null;
+  readonly #grpc: GrpcServer | null = null;
   readonly #metrics: Metrics;
   #draining = false;
   #ending: Promise<boolean> | null = null;
@@ -55,7 +55,8 @@ export class InferenceServer {
     const { sources, mayChange, log, version } = options;
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const budget = new Budget(limits.bufferedBytes);
-    this.#catalog = new Catalog({ sources, mayChange, log, spans: findSpans() });
+    const changed = (): void => this.#grpc?.modelsChanged();
+    this.#catalog = new Catalog({ sources, mayChange, log, spans: findSpans(), changed });
     const measured = {
       catalog: this.#catalog,
       version,

@@ -1,10 +1,11 @@
 """The real clients of the protocol against one server: a line for each check, `ok NAME` or `FAILED NAME: why`.
 
-client.py HTTP_ADDRESS GRPC_ADDRESS [--kserve]
+client.py HTTP_ADDRESS GRPC_ADDRESS [--kserve | --kserve-alone]
 """
 
 import asyncio
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -223,18 +224,21 @@ def streaming(module, client):
 
     def deadline():
         start = time.monotonic()
-        raises(lambda: client.infer("slow", [sleeping(module, 800)], client_timeout=0.2), "DEADLINE_EXCEEDED")
-        assert time.monotonic() - start < 0.6
+        raises(lambda: client.infer("slow", [sleeping(module, 2500)], client_timeout=0.2), "DEADLINE_EXCEEDED")
+        # Long before its engine is done, also where other programs keep this machine busy.
+        took = time.monotonic() - start
+        assert took < 1.5, f"it took {took:.2f} s"
+        until(lambda: rows_in_flight("slow") == 0)
 
     check("grpc: deadline", deadline)
 
 
 def until(holds):
-    for _ in range(50):
+    for _ in range(250):
         if holds():
             return
         time.sleep(0.02)
-    raise AssertionError("it did not come to that within a second")
+    raise AssertionError("it did not come to that within 5 seconds")
 
 
 def metrics():
@@ -264,11 +268,11 @@ def prometheus():
 
 
 async def until_async(holds):
-    for _ in range(50):
+    for _ in range(250):
         if await asyncio.to_thread(holds):
             return
         await asyncio.sleep(0.02)
-    raise AssertionError("it did not come to that within a second")
+    raise AssertionError("it did not come to that within 5 seconds")
 
 
 async def asyncio_clients():
@@ -348,7 +352,13 @@ def same_protocol():
 
 
 def kserve():
-    from kserve import InferenceRESTClient, InferInput, InferRequest
+    """In a process of its own: Triton's and KServe's clients both register the messages of the protocol."""
+    process = subprocess.run([sys.executable, __file__, HTTP, GRPC, "--kserve-alone"], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-300:]
+
+
+def kserve_alone():
+    from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest
     from kserve.inference_client import RESTConfig
 
     async def run():
@@ -359,6 +369,11 @@ def kserve():
         assert await client.is_server_ready(url) and await client.is_model_ready(url, "same_float32")
         answer = await client.infer(url, InferRequest("same_float32", [given]), model_name="same_float32")
         equal(answer.outputs[0].as_numpy(), values("float32"))
+        grpc = InferenceGRPCClient(GRPC)
+        assert await grpc.is_server_ready() and await grpc.is_model_ready("same_float32")
+        answer = await grpc.infer(InferRequest("same_float32", [given]))
+        equal(answer.outputs[0].as_numpy(), values("float32"))
+        await grpc.close()
 
     asyncio.run(run())
 
@@ -380,10 +395,10 @@ def main():
     check("metrics: Prometheus' parser reads them", prometheus)
     check("proto: names, numbers and types are Triton's", same_protocol)
     if "--kserve" in sys.argv:
-        check("kserve: InferenceRESTClient", kserve)
+        check("kserve: its clients of HTTP and gRPC", kserve)
     http.close()
     grpc.close()
     sys.exit(1 if failed else 0)
 
 
-main()
+kserve_alone() if "--kserve-alone" in sys.argv else main()

@@ -1,59 +1,18 @@
 /** The Open Inference Protocol over gRPC, by a client that is made from the same file. */
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
 import type * as GrpcJs from "@grpc/grpc-js";
-import type * as ProtoLoader from "@grpc/proto-loader";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { identityModel, sumAndProductModel } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
+import { begin, connector } from "../support/grpc.ts";
+import type { Client, Message } from "../support/grpc.ts";
 import { rejection, sleep, within } from "../support/pipes.ts";
 import { ask, starter } from "../support/server.ts";
 import type { Running } from "../support/server.ts";
-import { root } from "../tidy/sources.ts";
-
-const require = createRequire(import.meta.url);
-const grpc = require("@grpc/grpc-js") as typeof GrpcJs;
-const loader = require("@grpc/proto-loader") as typeof ProtoLoader;
 
 useFaultLibrary();
 const start = starter(afterAll);
-
-type Message = Record<string, unknown>;
-type Client = GrpcJs.Client & Record<string, (...args: unknown[]) => GrpcJs.ClientUnaryCall>;
-
-const clients: Client[] = [];
-afterAll(() => clients.forEach((client) => client.close()));
-
-function connect(port: number): Client {
-  const definition = loader.loadSync(join(root, "proto", "inference.proto"), {
-    keepCase: true,
-    longs: Number,
-  });
-  const { inference } = grpc.loadPackageDefinition(definition) as unknown as {
-    inference: { GRPCInferenceService: new (...args: unknown[]) => Client };
-  };
-  const options = { "grpc.max_send_message_length": -1, "grpc.max_receive_message_length": -1 };
-  const address = `127.0.0.1:${port}`;
-  const client = new inference.GRPCInferenceService(address, grpc.credentials.createInsecure(), options);
-  clients.push(client);
-  return client;
-}
-
-interface Asked {
-  promise: Promise<Message>;
-  call: GrpcJs.ClientUnaryCall;
-}
-
-function begin(client: Client, method: string, message: Message, deadlineMs?: number): Asked {
-  let call: GrpcJs.ClientUnaryCall | undefined;
-  const promise = new Promise<Message>((resolve, reject) => {
-    const options = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
-    const done = (error: Error | null, reply: Message): void => (error ? reject(error) : resolve(reply));
-    call = client[method](message, options, done);
-  });
-  return { promise, call: call! };
-}
+const connect = connector(afterAll);
 
 let running: Running;
 let client: Client;

@@ -1,7 +1,6 @@
 /** `trtpipe serve` as a process: what it can be given, what it prints, and how it ends. */
 
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -13,14 +12,14 @@ import { blocks, readDocument } from "../readme/markdown.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { affineModel } from "../support/models.ts";
 import { sleep, within } from "../support/pipes.ts";
+import { launcher, terminate } from "../support/serve.ts";
 import { ask, errorOf, jsonInput } from "../support/server.ts";
 import type { Answer } from "../support/server.ts";
 import { root } from "../tidy/sources.ts";
 
 useFaultLibrary();
-const flags = process.versions.deno === undefined ? [] : ["run", "-A"];
 let folder = "";
-const children: ChildProcess[] = [];
+const { begin, serve, failure } = launcher(afterEach, () => folder);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "trtpipe-serve-"));
@@ -35,50 +34,7 @@ beforeAll(() => {
   writeFileSync(join(folder, "models.toml"), `${tables.join("\n")}\n[slow]\nbackend = "(shape=4)Fault"\n`);
 });
 
-afterEach(() => children.splice(0).forEach((child) => child.kill("SIGKILL")));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-interface Serving {
-  port: number;
-  child: ChildProcess;
-  ended: Promise<number | null>;
-  log: () => string;
-}
-
-function begin(args: readonly string[]): Omit<Serving, "port"> & { line: Promise<string> } {
-  const child = spawn(process.execPath, [...flags, join(root, "dist", "cli.js"), "serve", ...args], {
-    cwd: folder,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  children.push(child);
-  let [out, log] = ["", ""];
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
-  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
-  const line = new Promise<string>((resolve, reject) => {
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      out += text;
-      if (out.includes("\n")) resolve(out);
-    });
-    void ended.then((code) => reject(new Error(`The server ended with ${code}: ${log}`)));
-  });
-  line.catch(() => {});
-  return { child, ended, log: () => log, line };
-}
-
-async function serve(...args: string[]): Promise<Serving> {
-  const begun = begin([...args, "--port", "0", "--grpc-port", "0", "--json"]);
-  const { http } = JSON.parse(await within(begun.line, "the server's start", 20_000)) as { http: string };
-  return { ...begun, port: Number(new URL(http).port) };
-}
-
-async function failure(...args: string[]): Promise<[number | null, string]> {
-  const { ended, log } = begin(args);
-  const code = await within(ended, "the server's end", 20_000);
-  return [code, log()];
-}
-
-/** Not by `child.kill`: Deno then tells the signal as the reason of an end, whatever it was. */
-const terminate = ({ pid }: ChildProcess): boolean => process.kill(pid!, "SIGTERM");
 
 const infer = (port: number, model: string, request: object): Promise<Answer> =>
   ask(port, `/v2/models/${model}/infer`, { body: JSON.stringify(request) });
@@ -164,12 +120,14 @@ describe("what is served", () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => taken.once("listening", resolve));
     const { port } = taken.address() as AddressInfo;
-    const [code, log] = await failure("two-inputs.onnx", "--port", String(port), "--grpc-port", "off");
+    const both = await failure("two-inputs.onnx", "--port", String(port), "--grpc-port", "off");
+    const grpc = await failure("two-inputs.onnx", "--port", "0", "--grpc-port", String(port));
     taken.close();
-    expect([code, log]).toEqual([
-      1,
-      expect.stringMatching(/EADDRINUSE|address already in use|Address in use/i),
-    ]);
+    const line = (protocol: string, option: string): string =>
+      `trtpipe serve: Cannot listen at 127.0.0.1:${port} for ${protocol}: ` +
+      `the port is taken (see --host and ${option})\n`;
+    expect(both).toEqual([1, line("HTTP", "--port")]);
+    expect(grpc).toEqual([1, line("gRPC", "--grpc-port")]);
   });
 });
 
@@ -209,7 +167,7 @@ describe("SIGTERM", () => {
     const request = slow(port, Fault.sleepMs, 3000).catch(() => null);
     await sleep(100);
     terminate(child);
-    await sleep(100);
+    await sleep(300);
     terminate(child);
     expect(await within(ended, "the server's end", 4000)).toBe(130);
     await request;
