@@ -9,6 +9,7 @@ export { environment, koffiVersion } from "./native/locate.ts";
 export { onnxruntimes, tensorrtPaths } from "./pipe/load-message.ts";
 export { inspectEngineFile } from "./backends/engine-file.ts";
 export type { EngineFile } from "./backends/engine-file.ts";
+export { callerOf } from "./pipe/callable.ts";
 export { dtypeOfNumber, dtypes, isDtype } from "./pipe/dtype.ts";
 export { batchOf } from "./onnx/batch.ts";
 export { checkExternalData } from "./onnx/external-data.ts";

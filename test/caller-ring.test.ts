@@ -1,5 +1,6 @@
-/** When a caller rings: once a turn, and earlier where copying a turn's rows takes long. */
+/** When a caller rings: once a turn or a round, and earlier where copying its rows takes long. */
 
+import { setImmediate as nextRound } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { Channel, createChannelBuffers } from "../src/memory/channel.ts";
 import { Gate, Pool, State } from "../src/memory/pool.ts";
@@ -77,6 +78,53 @@ describe("a turn of small requests", () => {
     expect([stage.wakes, stage.pool.hasPending()]).toEqual([0, false]);
     await Promise.resolve();
     expect([stage.wakes, stage.pool.hasPending()]).toEqual([1, true]);
+  });
+});
+
+describe("a caller that rings per round", () => {
+  const patient = (): Stage => {
+    const stage = new Stage(16);
+    stage.caller.ringPerRound();
+    return stage;
+  };
+
+  it("rings when a round has brought nothing new", async () => {
+    const stage = patient();
+    for (let round = 0; round < 3; round++) {
+      stage.call();
+      await nextRound();
+      expect([stage.wakes, stage.pool.hasPending()]).toEqual([0, false]);
+    }
+    await nextRound();
+    expect([stage.wakes, stage.pool.hasPending()]).toEqual([1, true]);
+    stage.call();
+    for (let round = 0; round < 3; round++) await nextRound();
+    expect(stage.wakes).toBe(2);
+  });
+
+  it("does not wait with a full batch", async () => {
+    const stage = patient();
+    for (let i = 0; i < 8; i++) stage.call();
+    expect([stage.wakes, stage.pool.hasPending()]).toEqual([1, true]);
+    for (let round = 0; round < 3; round++) await nextRound();
+    expect(stage.wakes).toBe(1);
+  });
+});
+
+describe("giveUp(input)", () => {
+  it("settles that input's request and no other", async () => {
+    const { caller, data } = new Stage(16);
+    const [one, other] = [{ data }, { data }];
+    const free = caller.freeSlots;
+    const [given, kept] = [caller.call(one), caller.call(other)];
+    kept.catch(() => {});
+    const reason = new Error("nobody wants it");
+    caller.giveUp(one, reason);
+    await expect(given).rejects.toBe(reason);
+    expect([caller.freeSlots, caller.counts.inFlight]).toEqual([free - 1, 1]);
+    // It is settled, or never was in flight: nothing happens.
+    for (const input of [one, { data }]) caller.giveUp(input, reason);
+    expect(caller.counts).toMatchObject({ submitted: 2, failed: 1, inFlight: 1 });
   });
 });
 

@@ -1,12 +1,15 @@
 /** Parts of the server that need no socket. */
 
 import { describe, expect, it } from "vitest";
+import type { ChunkedTensor, Tensor } from "../src/index.ts";
 import { chooseEncoding } from "../src/server/compress.ts";
 import { Exposition } from "../src/server/exposition.ts";
 import { RequestError, failureOf, withoutPaths } from "../src/server/failure.ts";
 import { Histogram } from "../src/server/histogram.ts";
-import { Budget } from "../src/server/limits.ts";
+import type { InferRequest } from "../src/server/infer-request.ts";
+import { Budget, DEFAULT_LIMITS } from "../src/server/limits.ts";
 import { jsonLog } from "../src/server/log.ts";
+import { RequestReader } from "../src/server/request-reader.ts";
 import { InputError, InstanceLostError, QueueFullError, TimeoutError } from "../src/errors.ts";
 
 describe("failureOf()", () => {
@@ -86,4 +89,60 @@ it("logs are lines of JSON with pino's names", () => {
   expect(lines[0].indexOf("\n")).toBe(lines[0].length - 1);
   const parsed = JSON.parse(lines[0]) as object;
   expect(parsed).toEqual({ level: 40, time: expect.any(Number), pid: process.pid, msg: "A\nB", model: "x" });
+});
+
+describe("RequestReader", () => {
+  const input = { name: "x", datatype: "FP32", shape: [1, 2], parameters: { binary_data_size: 8 } };
+  const wishes = { outputs: [{ name: "y", parameters: { binary_data: true } }], parameters: { priority: 1 } };
+  const read = (reader: RequestReader, document: object, data: Uint8Array, pieceBytes = 1000) => {
+    const json = Buffer.from(JSON.stringify(document));
+    const body = Buffer.concat([json, data]);
+    const pieces: Buffer[] = [];
+    for (let at = 0; at < body.length; at += pieceBytes) pieces.push(body.subarray(at, at + pieceBytes));
+    return reader.read(pieces, String(json.length));
+  };
+  const bytesOf = ({ inputs }: InferRequest, name: string): Buffer =>
+    Buffer.concat((inputs[name] as ChunkedTensor).data);
+
+  it("reads the same JSON with other data as it did at first, in any pieces", () => {
+    const reader = new RequestReader(DEFAULT_LIMITS);
+    const document = { inputs: [input, { ...input, name: "__proto__" }], ...wishes };
+    const rest = { outputs: [{ name: "y", binary: true }], binaryOutputs: false, priority: "high" };
+    for (const [turn, pieceBytes] of [1000, 1000, 7, 1].entries()) {
+      const data = Uint8Array.from({ length: 16 }, (_, i) => i + 20 * turn);
+      const request = read(reader, document, data, pieceBytes);
+      expect(request).toMatchObject({ ...rest, id: undefined, timeoutMs: undefined });
+      expect(Object.keys(request.inputs)).toEqual(["x", "__proto__"]);
+      expect(request.inputs.x).toMatchObject({ dtype: "float32", shape: [1, 2] });
+      expect(bytesOf(request, "x")).toEqual(Buffer.from(data.subarray(0, 8)));
+      expect(bytesOf(request, "__proto__")).toEqual(Buffer.from(data.subarray(8)));
+      // Whoever runs a request takes its inputs away.
+      request.inputs = {};
+    }
+  });
+
+  it("refuses other sizes behind JSON that it knows", () => {
+    const reader = new RequestReader(DEFAULT_LIMITS);
+    const document = { inputs: [input] };
+    read(reader, document, new Uint8Array(8));
+    expect(() => read(reader, document, new Uint8Array(7))).toThrow("expected a binary_data_size of at most");
+    expect(() => read(reader, document, new Uint8Array(9))).toThrow("got 1 bytes more");
+    expect(bytesOf(read(reader, document, new Uint8Array(8)), "x")).toHaveLength(8);
+  });
+
+  it("keeps apart what differs in the JSON", () => {
+    const reader = new RequestReader(DEFAULT_LIMITS);
+    const ids = ["a", "b", "a"].map((id) => read(reader, { id, inputs: [input] }, new Uint8Array(8)).id);
+    expect(ids).toEqual(["a", "b", "a"]);
+    const inJson = { ...input, name: "j", parameters: {}, data: [3, 4] };
+    for (const turn of [1, 2]) {
+      const { inputs } = read(reader, { inputs: [input, inJson] }, new Uint8Array(8).fill(turn));
+      expect((inputs.j as Tensor).data).toEqual(new Float32Array([3, 4]));
+      expect((inputs.x as ChunkedTensor).data[0][0]).toBe(turn);
+    }
+    const [one, other] = [[2, 1], [1, 2]].map(
+      (shape) => read(reader, { inputs: [{ ...input, shape }] }, new Uint8Array(8)).inputs.x,
+    ); // prettier-ignore
+    expect([(one as ChunkedTensor).shape, (other as ChunkedTensor).shape]).toEqual([[2, 1], [1, 2]]); // prettier-ignore
+  });
 });

@@ -84,6 +84,7 @@ export const command: Command = makeCommand({
       drainMs: numberOf("--drain-timeout", given["drain-timeout"], 0, 2 ** 31 - 1),
       limits: Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined)),
       log: jsonLog(given["log-level"] as LogLevel, (line) => void process.stderr.write(line)),
+      logsRequests: given["log-level"] === "debug",
       version: __VERSION__,
     });
     return serve(server, given.json === true, terminal);

@@ -7,6 +7,7 @@ import { atomics } from "./atomics.ts";
 import type { Words } from "./atomics.ts";
 import { channelLayout, payloadOffsets, TEXT_BYTES } from "./layout.ts";
 import type { ChannelBuffers, ChannelLayout, MemoryShape } from "./layout.ts";
+import { RowTexts } from "./row-texts.ts";
 import { GENERATION_MASK, Outcome, Phase, generationOf, ownerOf, phaseOf, slotWord } from "./slot.ts";
 
 /** Values of the owner word. */
@@ -34,7 +35,8 @@ export class Channel {
   /** When each slot's row is no longer wanted, on the same clock; 0 if it has no deadline. */
   readonly deadlines: Float64Array;
   readonly #ringMask: number;
-  readonly #texts: Uint8Array;
+  /** Why rows failed. Written by the instance before it completes the row. */
+  readonly texts: RowTexts;
 
   constructor(index: number, shape: MemoryShape, buffers: ChannelBuffers) {
     this.index = index;
@@ -45,7 +47,9 @@ export class Channel {
     this.entered = new Float64Array(buffers.control, this.layout.entered * 4, shape.slots);
     this.deadlines = new Float64Array(buffers.control, this.layout.deadline * 4, shape.slots);
     this.#ringMask = this.layout.ringEntries - 1;
-    this.#texts = new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES);
+    this.texts = new RowTexts(
+      new Uint8Array(buffers.control, this.layout.textBytes, shape.slots * TEXT_BYTES),
+    );
   }
 
   // ---- caller
@@ -175,6 +179,14 @@ export class Channel {
     atomics.store(this.control, this.layout.word + slot, slotWord(Phase.free, 0, 0, generationOf(word)));
   }
 
+  // ---- leader
+  // ------------------------------------------------------------------------------------------------------
+
+  /** What was published as number `at`: slot | generation << 16. It stands until the head has passed it. */
+  entry(at: number): number {
+    return this.control[this.layout.ring + (at & this.#ringMask)];
+  }
+
   // ---- instance
   // ----------------------------------------------------------------------------------------------------
 
@@ -273,28 +285,4 @@ export class Channel {
     this.markDone(slot >>> 5, 1 << (slot & 31));
     return true;
   }
-
-  // ---- a failed row's text
-  // -----------------------------------------------------------------------------------------
-
-  /** Written by the instance before it completes the row. Cut to what fits. */
-  writeText(slot: number, text: string): void {
-    const at = slot * TEXT_BYTES;
-    // Through memory of its own, since encodeInto refuses shared memory in some runtimes. It never cuts
-    // inside a character.
-    const { written } = encoder.encodeInto(text, encoded);
-    this.#texts[at] = written & 0xff;
-    this.#texts[at + 1] = written >>> 8;
-    this.#texts.set(encoded.subarray(0, written), at + 2);
-  }
-
-  readText(slot: number): string {
-    const at = slot * TEXT_BYTES;
-    const length = this.#texts[at] | (this.#texts[at + 1] << 8);
-    return decoder.decode(this.#texts.slice(at + 2, at + 2 + length));
-  }
 }
-
-const encoder = new TextEncoder();
-const encoded = new Uint8Array(TEXT_BYTES - 2);
-const decoder = new TextDecoder();

@@ -192,7 +192,7 @@ export class Answers {
 
   #failureOf(request: Request, outcome: number, slot: number): Error {
     if (outcome === Outcome.timedOut) return timeoutOf(request, this.#nowMs());
-    return failureOf(outcome, this.#channel.readText(slot));
+    return failureOf(outcome, this.#channel.texts.read(slot));
   }
 
   #cancelRows(request: Request): void {

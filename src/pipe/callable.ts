@@ -8,16 +8,25 @@ export type PipeMethods = Pick<PipeCalls, "describe" | "stats" | "share" | "clos
 
 type Forward = PipeCalls["forward"];
 
+const callers = new WeakMap<PipeCalls, Caller>();
+
+/** The caller behind a pipe: what the server asks of it goes beyond what users call. */
+export function callerOf(pipe: PipeCalls): Caller {
+  return callers.get(pipe)!;
+}
+
 export function callable(caller: Caller, methods: PipeMethods): PipeCalls {
   const forward = ((input: PipeInput | readonly PipeInput[], options?: CallOptions) =>
     Array.isArray(input)
       ? callAll(caller, input, options)
       : caller.call(input as PipeInput, options)) as Forward;
-  return Object.assign(forward, methods, {
+  const pipe = Object.assign(forward, methods, {
     forward,
     room: (rows = 1) => caller.room(rows),
     [Symbol.asyncDispose]: () => methods.close(),
   });
+  callers.set(pipe, caller);
+  return pipe;
 }
 
 /** Each input on its own; all are settled before the first error is the rejection. */

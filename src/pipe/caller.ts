@@ -3,49 +3,30 @@
  * on the caller's thread and belongs to it; what is shared lies behind `Channel` and `Pool`.
  */
 
+import { setImmediate } from "node:timers";
 import { InputError, PipeClosedError, QueueFullError } from "../errors.ts";
 import type { Channel } from "../memory/channel.ts";
 import { Doorbell } from "../memory/park.ts";
 import { Gate } from "../memory/pool.ts";
 import type { Pool } from "../memory/pool.ts";
-import { Phase, phaseOf } from "../memory/slot.ts";
 import { Spin } from "../memory/spin.ts";
 import { Answers } from "./answers.ts";
 import { NO_WISHES, readCallOptions } from "./call-options.ts";
 import type { Wishes } from "./call-options.ts";
 import { DeviceRows } from "./device-rows.ts";
-import { isInFlight, markInFlight } from "./in-flight.ts";
+import type { CallerOptions } from "./caller-options.ts";
+import { inFlightOf, isInFlight, markInFlight } from "./in-flight.ts";
 import { InputWriter } from "./input.ts";
 import { clearScratch, newScratch, readRequest } from "./request.ts";
-import { Request, SlotBooks, countRefusal, newCounts } from "./requests.ts";
+import { Request, SlotBooks, countRefusal, countRows, newCounts } from "./requests.ts";
 import type { CallerCounts, Reject, Resolve } from "./requests.ts";
 import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
+import { RingLimits } from "./ring-limits.ts";
 import { Room } from "./room.ts";
 import type { ModelSpec } from "./spec.ts";
 import { sweep } from "./sweep.ts";
 import type { Answered, CallOptions, PipeInput } from "./types.ts";
-
-/** Published rows after which the bell is rung, although the turn goes on: instances need not idle. */
-const RING_EVERY_MIN = 8;
-/**
- * Input bytes that take about as long to copy as an instance takes to wake up. After so many the bell is rung
- * where an instance runs: the next batch is not to wait until the whole turn is copied.
- */
-const RING_BYTES = 256 * 1024;
-/** Above this, copying takes longer than anybody polls for it. */
-const ANNOUNCE_BYTES_MAX = 1024 * 1024;
-
-export interface CallerOptions {
-  pool: Pool;
-  channel: Channel;
-  spec: ModelSpec;
-  results: NativeResults;
-  spinUs: number;
-  nowMs: () => number;
-  /** Whether the thread that owns the pipe still lives; asked now and then while requests are in flight. */
-  isOwnerAlive: () => boolean;
-}
 
 export class Caller {
   readonly #pool: Pool;
@@ -61,11 +42,11 @@ export class Caller {
   readonly #scratch = newScratch();
   readonly #slots: SlotBooks;
   #unrung = 0;
-  /** Room for one row's inputs in bytes. */
-  readonly #rowBytes: number;
-  readonly #announces: boolean;
+  readonly #limits: RingLimits;
   #ringScheduled = false;
-  readonly #ringEvery: number;
+  /** Whether it rings once a round of the event loop, and rows that there were when the last one ended. */
+  #perRound = false;
+  #lastRound = 0;
   #resolve: Resolve = () => {};
   #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
@@ -79,9 +60,7 @@ export class Caller {
     this.#results = options.results;
     this.#nowMs = options.nowMs;
     this.#slots = new SlotBooks(options.channel.shape.slots);
-    this.#ringEvery = Math.max(RING_EVERY_MIN, options.spec.maxRows);
-    this.#rowBytes = options.spec.inputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
-    this.#announces = options.spinUs > 0;
+    this.#limits = new RingLimits(options.spec, options.spinUs > 0);
     this.#writer = new InputWriter(options.spec, options.channel);
     this.#deviceRows = DeviceRows.of(options.spec, options.channel, options.results);
     const reader = new ResultReader(options.spec, options.channel, options.results);
@@ -115,13 +94,7 @@ export class Caller {
 
   /** Rows that wait, and rows that an instance has, counted from the slot words. */
   rowsNow(): { queued: number; running: number } {
-    const now = { queued: 0, running: 0 };
-    for (let slot = 0; slot < this.#slots.used; slot++) {
-      const phase = phaseOf(this.#channel.wordOf(slot));
-      if (phase === Phase.queued) now.queued++;
-      else if (phase === Phase.taken) now.running++;
-    }
-    return now;
+    return countRows(this.#channel, this.#slots.used);
   }
 
   /** Runs one request; see Pipe. Never throws: what is wrong becomes the rejection. */
@@ -136,10 +109,25 @@ export class Caller {
     }
     if (!this.#ringScheduled) {
       this.#ringScheduled = true;
-      queueMicrotask(this.#endOfTurn);
+      if (this.#perRound) setImmediate(this.#endOfRound);
+      else queueMicrotask(this.#endOfTurn);
     }
-    if (this.#isRingDue()) this.#ring();
+    if (this.#limits.isRingDue(this.#unrung, this.#pool)) this.#ring();
     return promise;
+  }
+
+  /**
+   * From now on it rings when a round of the event loop has brought nothing new, instead of once a turn: for
+   * a thread to which each of many sockets is a turn, so that what they bring at once becomes one batch.
+   */
+  ringPerRound(): void {
+    this.#perRound = true;
+  }
+
+  /** Settles the request of an input, if it is in flight, with `error`: nobody wants its answer any more. */
+  giveUp(input: PipeInput, error: unknown): void {
+    const request = inFlightOf(input);
+    if (request !== null) this.#answers.giveUp(request, error);
   }
 
   /** One executor for all promises: it runs before the constructor returns. */
@@ -211,9 +199,9 @@ export class Caller {
     }
     const { rows } = this.#scratch;
     const request = new Request(input, rows, resolve, reject);
-    markInFlight(input);
+    markInFlight(input, request);
     this.counts.inFlight++;
-    this.#announce(rows * this.#rowBytes);
+    this.#announce(rows);
     for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs, wishes);
     clearScratch(this.#scratch);
     this.#unrung += rows;
@@ -255,19 +243,18 @@ export class Caller {
   }
 
   /** Wakes an instance, where none runs, while the first request of a turn is copied. */
-  #announce(bytes: number): void {
-    if (!this.#announces || this.#unrung > 0 || bytes < RING_BYTES || bytes > ANNOUNCE_BYTES_MAX) return;
+  #announce(rows: number): void {
+    if (this.#unrung > 0 || !this.#limits.isAnnounced(rows)) return;
     if (this.#pool.running() === 0) this.#pool.announceRows();
   }
 
-  /**
-   * Whether the bell is to be rung before the turn ends. Where nobody runs, the first ring sends a batch at
-   * once, and that is to have more than one row.
-   */
-  #isRingDue(): boolean {
-    if (this.#unrung >= this.#ringEvery) return true;
-    return this.#unrung * this.#rowBytes >= RING_BYTES && this.#pool.running() > 0;
-  }
+  /** The poll that follows finds what has come to other sockets meanwhile. */
+  readonly #endOfRound = (): void => {
+    const isOver = this.#unrung <= this.#lastRound;
+    this.#lastRound = isOver ? 0 : this.#unrung;
+    if (isOver) this.#endOfTurn();
+    else setImmediate(this.#endOfRound);
+  };
 
   readonly #endOfTurn = (): void => {
     this.#ringScheduled = false;

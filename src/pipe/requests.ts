@@ -4,6 +4,8 @@
  */
 
 import { InputError, PipeClosedError, QueueFullError } from "../errors.ts";
+import type { Channel } from "../memory/channel.ts";
+import { Phase, phaseOf } from "../memory/slot.ts";
 import type { Watched } from "./give-up.ts";
 import type { RefusalReason } from "./stats-types.ts";
 import type { PipeInput } from "./types.ts";
@@ -140,4 +142,15 @@ export class SlotBooks {
     this.#requests.fill(undefined);
     return [...requests] as Request[];
   }
+}
+
+/** Rows that wait, and rows that an instance has, counted from the words of the first `used` slots. */
+export function countRows(channel: Channel, used: number): { queued: number; running: number } {
+  const now = { queued: 0, running: 0 };
+  for (let slot = 0; slot < used; slot++) {
+    const phase = phaseOf(channel.wordOf(slot));
+    if (phase === Phase.queued) now.queued++;
+    else if (phase === Phase.taken) now.running++;
+  }
+  return now;
 }

@@ -202,7 +202,7 @@ class Answers {
         bits = 0;
       }
       const outcome = answer.rows === null ? answer.outcome : answer.rows[row - from];
-      if (outcome !== Outcome.ok) channel.writeText(slot, answer.text);
+      if (outcome !== Outcome.ok) channel.texts.write(slot, answer.text);
       if (channel.complete(slot, this.#me, batch.generations[row], outcome)) bits |= 1 << (slot & 31);
       else this.#countStale();
     }

@@ -34,7 +34,9 @@ export class Lead {
   readonly #spin: Spin;
   readonly #nowMs: () => number;
   /** Channels whose ring holds a shape that found no list. */
-  #blocked: Channel[] = [];
+  #blocked: readonly Channel[] = [];
+  /** Those of a look, which begins with an empty one. */
+  readonly #ringing: Channel[] = [];
 
   constructor(
     pool: Pool,
@@ -126,8 +128,21 @@ export class Lead {
 
   /** Empties the rings of all channels that said they have something new. */
   #look(): void {
-    const blocked = this.#blocked;
-    if (blocked.length > 0) this.#blocked = blocked.filter((channel) => !this.#queue.drain(channel));
+    const ringing = this.#takeRinging();
+    if (ringing.length > 0) this.#blocked = this.#queue.drain(ringing);
+  }
+
+  /** Callers may have published without having rung yet, and nobody waits for their bells any more. */
+  #lookAtAll(): void {
+    this.#takeRinging();
+    this.#blocked = this.#queue.drain(this.#channels);
+  }
+
+  /** The channels that said so, and those whose ring kept rows at the last look; each once. */
+  #takeRinging(): readonly Channel[] {
+    const ringing = this.#ringing;
+    ringing.length = 0;
+    for (const channel of this.#blocked) ringing.push(channel);
     const { pendingWords } = this.#pool.layout;
     for (let word = 0; word < pendingWords; word++) {
       if (this.#pool.pendingBits(word) === 0) continue;
@@ -136,17 +151,10 @@ export class Lead {
         const bit = 31 - Math.clz32(bits);
         bits &= ~(1 << bit);
         const channel = this.#channels[word * 32 + bit];
-        if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
+        if (!this.#blocked.includes(channel)) ringing.push(channel);
       }
     }
-  }
-
-  /** Callers may have published without having rung yet, and nobody waits for their bells any more. */
-  #lookAtAll(): void {
-    this.#look();
-    for (const channel of this.#channels) {
-      if (!this.#queue.drain(channel) && !this.#blocked.includes(channel)) this.#blocked.push(channel);
-    }
+    return ringing;
   }
 
   /** Polls while that pays, then sleeps. */

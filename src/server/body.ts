@@ -44,34 +44,42 @@ export function tooLarge({ bodyBytes }: Limits): RequestError {
   return new RequestError(413, `Cannot accept a body of more than ${bodyBytes} bytes`);
 }
 
-/** Reads all of a body. Rejects with RequestError, or ClientGone if the connection ends before it does. */
-export async function readBody(source: Readable, encoding: string | undefined, body: Body): Promise<void> {
+/**
+ * Reads all of a body, and tells one of the two. It fails with RequestError, or with ClientGone if the
+ * connection ends before it does.
+ */
+export function readBody(
+  source: Readable & { complete?: boolean },
+  encoding: string | undefined,
+  body: Body,
+  done: () => void,
+  failed: (error: unknown) => void,
+): void {
   const decoder = decoderOf(encoding);
   const stream = decoder === null ? source : source.pipe(decoder);
-  source.on("data", (chunk: Uint8Array) => (body.received += chunk.length));
-  await new Promise<void>((resolve, reject) => {
-    const fail = (error: unknown): void => {
-      source.unpipe();
-      decoder?.destroy();
-      reject(error);
-    };
-    stream.on("data", (chunk: Uint8Array) => {
-      try {
-        body.add(chunk);
-      } catch (error) {
-        stream.removeAllListeners("data");
-        fail(error);
-      }
-    });
-    stream.on("end", resolve);
-    source.on("error", () => fail(new ClientGone()));
-    source.on("close", () => {
-      if (!(source as Readable & { complete?: boolean }).complete) fail(new ClientGone());
-    });
-    decoder?.on("error", () =>
-      fail(new RequestError(400, `Cannot read the request: its body is not ${encoding}`)),
-    );
+  const fail = (error: unknown): void => {
+    if (decoder !== null) source.unpipe();
+    decoder?.destroy();
+    failed(error);
+  };
+  if (decoder !== null) source.on("data", (chunk: Uint8Array) => (body.received += chunk.length));
+  stream.on("data", (chunk: Uint8Array) => {
+    if (decoder === null) body.received += chunk.length;
+    try {
+      body.add(chunk);
+    } catch (error) {
+      stream.removeAllListeners("data");
+      fail(error);
+    }
   });
+  stream.on("end", done);
+  source.on("error", () => fail(new ClientGone()));
+  source.on("close", () => {
+    if (source.complete === false) fail(new ClientGone());
+  });
+  decoder?.on("error", () =>
+    fail(new RequestError(400, `Cannot read the request: its body is not ${encoding}`)),
+  );
 }
 
 function decoderOf(encoding: string | undefined): ReturnType<typeof createGunzip> | null {

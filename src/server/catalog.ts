@@ -65,9 +65,7 @@ export class Catalog {
   find(name: string, version?: string): ServedModel {
     const versions = this.#entries.get(name);
     if (versions === undefined) throw unknownModel(name);
-    const entries = [...versions.values()].toSorted((a, b) => Number(b.version) - Number(a.version));
-    const wanted = version === undefined ? entries : entries.filter((entry) => entry.version === version);
-    const entry = wanted.find(({ model }) => model !== null) ?? wanted[0];
+    const entry = version === undefined ? highest(versions.values()) : versions.get(version);
     if (entry === undefined) throw unknownModel(name, version);
     if (entry.model !== null) return entry.model;
     const text = `Model "${name}" version ${entry.version} is not ready: ${entry.reason || entry.state}`;
@@ -192,6 +190,21 @@ export class Catalog {
     if (this.#options.mayChange) return;
     throw new RequestError(403, "Loading and unloading are not allowed here: see --model-control");
   }
+}
+
+/** The highest version that is ready, or else the highest. Looked for by every request. */
+function highest(entries: Iterable<Entry>): Entry | undefined {
+  let best: Entry | undefined;
+  for (const entry of entries) {
+    if (best === undefined || isBetter(entry, best)) best = entry;
+  }
+  return best;
+}
+
+function isBetter(one: Entry, other: Entry): boolean {
+  const ready = one.model !== null;
+  if (ready !== (other.model !== null)) return ready;
+  return Number(one.version) > Number(other.version);
 }
 
 function unknownModel(name: string, version?: string): RequestError {

@@ -5,6 +5,7 @@
 
 import type { Socket } from "node:net";
 import type { Body } from "./body.ts";
+import type { Cancel } from "./cancel.ts";
 import type { Limits } from "./limits.ts";
 
 /** A request that is being read, run or answered. */
@@ -17,11 +18,13 @@ export interface Exchange {
   replyBytes: number;
   /** Ends the exchange: its client is too slow. */
   tooSlow(): void;
+  readonly cancel: Cancel;
 }
 
 interface Connection {
   socket: Socket;
-  exchanges: Set<Exchange>;
+  /** One, but where a client sends more before it has read the answer. No Set: each deletion is garbage. */
+  exchanges: Exchange[];
   /** Whether it has brought a request. */
   served: boolean;
   /** Since when it waits for a request, and how many bytes it had brought by then. */
@@ -59,7 +62,7 @@ export class Connections {
       return false;
     }
     const idleSinceMs = performance.now();
-    this.#all.set(socket, { socket, exchanges: new Set(), served: false, idleSinceMs, bytesAtIdle: 0 });
+    this.#all.set(socket, { socket, exchanges: [], served: false, idleSinceMs, bytesAtIdle: 0 });
     socket.once("close", () => this.#all.delete(socket));
     return true;
   }
@@ -68,13 +71,15 @@ export class Connections {
     const connection = this.#all.get(socket);
     if (connection === undefined) return;
     connection.served = true;
-    connection.exchanges.add(exchange);
+    connection.exchanges.push(exchange);
   }
 
   end(socket: Socket, exchange: Exchange): void {
     const connection = this.#all.get(socket);
     if (connection === undefined) return;
-    connection.exchanges.delete(exchange);
+    const { exchanges } = connection;
+    if (exchanges.at(-1) === exchange) exchanges.pop();
+    else exchanges.splice(exchanges.indexOf(exchange) >>> 0, 1);
     connection.idleSinceMs = performance.now();
     connection.bytesAtIdle = socket.bytesRead;
   }
@@ -86,6 +91,11 @@ export class Connections {
     while (this.#all.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
+  /** Ends all exchanges. */
+  cancel(reason: Error): void {
+    for (const { exchanges } of this.#all.values()) for (const one of exchanges) one.cancel.cancel(reason);
+  }
+
   destroy(): void {
     clearInterval(this.#timer);
     for (const { socket } of this.#all.values()) socket.destroy();
@@ -94,7 +104,7 @@ export class Connections {
   #look(): void {
     const nowMs = performance.now();
     for (const connection of this.#all.values()) {
-      if (connection.exchanges.size === 0) this.#lookAtIdle(connection, nowMs);
+      if (connection.exchanges.length === 0) this.#lookAtIdle(connection, nowMs);
       for (const exchange of connection.exchanges) {
         if (this.#isSlow(exchange, nowMs)) exchange.tooSlow();
       }
@@ -125,7 +135,7 @@ export class Connections {
   #makeRoom(): boolean {
     let oldest: Connection | undefined;
     for (const connection of this.#all.values()) {
-      if (connection.exchanges.size > 0) continue;
+      if (connection.exchanges.length > 0) continue;
       if (oldest === undefined || connection.idleSinceMs < oldest.idleSinceMs) oldest = connection;
     }
     if (oldest === undefined) return false;

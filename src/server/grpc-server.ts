@@ -12,6 +12,7 @@ import type {
 } from "@grpc/grpc-js";
 import type * as ProtoLoader from "@grpc/proto-loader";
 import type { Log } from "../index.ts";
+import { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
 import { ClientGone, Grpc, RequestError, failureOf } from "./failure.ts";
@@ -53,7 +54,7 @@ interface Named {
   version: string;
 }
 
-type Unary = (request: never, signal: AbortSignal, call: AnyCall) => object | Promise<object>;
+type Unary = (request: never, cancel: Cancel, call: AnyCall) => object | Promise<object>;
 type UnaryCall = ServerUnaryCall<unknown, object>;
 type AnyCall = UnaryCall | StreamCall;
 
@@ -61,7 +62,7 @@ export class GrpcServer {
   readonly #options: GrpcOptions;
   readonly #packages: GrpcPackages;
   readonly #server: GrpcJs.Server;
-  readonly #aborters = new Set<AbortController>();
+  readonly #cancels = new Set<Cancel>();
   readonly #streams = new Set<InferStream>();
 
   constructor(options: GrpcOptions, packages: GrpcPackages) {
@@ -71,6 +72,8 @@ export class GrpcServer {
       "grpc.max_receive_message_length": options.limits.bodyBytes,
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": 256,
+      // Books on every connection and call, which nobody reads.
+      "grpc.enable_channelz": 0,
       // A client that is gone without a word is noticed.
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 10_000,
@@ -96,7 +99,8 @@ export class GrpcServer {
   }
 
   abort(): void {
-    for (const aborter of this.#aborters) aborter.abort(new RequestError(503, "The server is shutting down"));
+    const reason = new RequestError(503, "The server is shutting down");
+    for (const cancel of this.#cancels) cancel.cancel(reason);
   }
 
   destroy(): void {
@@ -124,7 +128,7 @@ export class GrpcServer {
       ModelStatistics: (named: Named) => ({
         model_stats: (named.name === "" ? catalog.models() : [find(named)]).map(statsOf),
       }),
-      ModelInfer: (message: InferMessage, signal, call) => this.#infer(message, signal, call),
+      ModelInfer: (message: InferMessage, cancel, call) => this.#infer(message, cancel, call),
       RepositoryIndex: ({ ready }: { ready: boolean }) => ({
         models: catalog.index().filter(({ state }) => !ready || state === "READY"),
       }),
@@ -156,53 +160,72 @@ export class GrpcServer {
     call: UnaryCall,
     callback: sendUnaryData<object>,
   ): Promise<void> {
-    const aborter = this.#aborter(call);
+    const cancel = this.#cancel(call);
     try {
-      callback(null, await handler(call.request as never, aborter.signal, call));
+      callback(null, await handler(call.request as never, cancel, call));
     } catch (error) {
       this.#logFailure(name, error);
       const { grpc, message } = failureOf(error);
       callback({ code: grpc, details: message });
     } finally {
-      this.#aborters.delete(aborter);
+      cancel.end();
+      this.#cancels.delete(cancel);
     }
   }
 
   #stream(call: StreamCall): void {
-    const aborter = this.#aborter(call);
-    const stream = new InferStream(
-      call,
-      (message) => this.#infer(message, aborter.signal, call),
-      (error) => this.#logFailure("ModelStreamInfer", error),
-    );
-    this.#streams.add(stream);
-    const done = (): void => {
-      this.#aborters.delete(aborter);
-      this.#streams.delete(stream);
+    const running = new Set<Cancel>();
+    const infer = async (message: InferMessage): Promise<object> => {
+      const cancel = new Cancel();
+      if (call.cancelled) cancel.cancel(new ClientGone());
+      running.add(cancel);
+      this.#cancels.add(cancel);
+      try {
+        return await this.#infer(message, cancel, call);
+      } finally {
+        running.delete(cancel);
+        this.#cancels.delete(cancel);
+      }
     };
-    call.on("finish", done);
-    call.on("cancelled", done);
+    const stream = new InferStream(call, infer, (error) => this.#logFailure("ModelStreamInfer", error));
+    this.#streams.add(stream);
+    call.on("finish", () => this.#streams.delete(stream));
+    call.on("cancelled", () => {
+      this.#streams.delete(stream);
+      for (const cancel of running) cancel.cancel(new ClientGone());
+    });
   }
 
-  async #infer(message: InferMessage, signal: AbortSignal, call: AnyCall): Promise<object> {
+  async #infer(message: InferMessage, cancel: Cancel, call: AnyCall): Promise<object> {
     const { catalog, limits } = this.#options;
     const model = catalog.find(message.model_name, message.model_version || undefined);
     const request = readGrpcRequest(message, limits);
     const leftMs = deadlineMs(call);
     if (leftMs <= 0) throw new RequestError(504, "The deadline has passed");
     if (leftMs < (request.timeoutMs ?? Infinity)) request.timeoutMs = leftMs;
-    const drop = (): void => {
-      message.raw_input_contents = [];
-    };
-    const headers = call.metadata.getMap();
-    return grpcReply(model, request, await model.infer(request, { protocol: "grpc", signal, drop, headers }));
+    const tensors = await model.infer(request, {
+      protocol: "grpc",
+      cancel,
+      body: {
+        drop() {
+          message.raw_input_contents = [];
+        },
+      },
+      get headers() {
+        return call.metadata.getMap();
+      },
+    });
+    return grpcReply(model, request, tensors);
   }
 
-  #aborter(call: AnyCall): AbortController {
-    const aborter = new AbortController();
-    call.on("cancelled", () => aborter.abort(new ClientGone()));
-    this.#aborters.add(aborter);
-    return aborter;
+  #cancel(call: UnaryCall): Cancel {
+    const cancel = new Cancel();
+    // Told of calls that were answered, too.
+    call.on("cancelled", () => {
+      if (!cancel.isOver) cancel.cancel(new ClientGone());
+    });
+    this.#cancels.add(cancel);
+    return cancel;
   }
 
   #logFailure(name: string, error: unknown): void {

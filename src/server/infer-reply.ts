@@ -10,22 +10,23 @@ export type NamedTensor = readonly [name: string, tensor: Tensor];
 
 /** JSON alone, or JSON and behind it the bytes of the outputs that were asked for as binary data. */
 export function inferReply(
-  { name, version }: ServedModel,
+  model: ServedModel,
   request: InferRequest,
   tensors: readonly NamedTensor[],
 ): HttpReply {
   const binary: Uint8Array[] = [];
-  const outputs = tensors.map(([output, tensor]) => {
-    const wanted = request.outputs?.find((one) => one.name === output);
-    const head = JSON.stringify({ name: output, datatype: datatypeOf(tensor.dtype), shape: tensor.shape });
-    if (!(wanted?.binary ?? request.binaryOutputs)) return `${head.slice(0, -1)},"data":${jsonData(tensor)}}`;
-    const bytes = bytesOf(tensor);
-    binary.push(bytes);
-    return `${head.slice(0, -1)},"parameters":{"binary_data_size":${bytes.length}}}`;
-  });
-  const id = request.id === undefined ? {} : { id: request.id };
-  const head = JSON.stringify({ model_name: name, model_version: version, ...id });
-  const json = Buffer.from(`${head.slice(0, -1)},"outputs":[${outputs.join(",")}]}`);
+  let outputs = "";
+  for (const [name, tensor] of tensors) {
+    const wanted = request.outputs?.find((one) => one.name === name);
+    outputs += `${outputs === "" ? "" : ","}${headOf(name, tensor)}`;
+    if (wanted?.binary ?? request.binaryOutputs) {
+      const bytes = bytesOf(tensor);
+      binary.push(bytes);
+      outputs += `"parameters":{"binary_data_size":${bytes.length}}}`;
+    } else outputs += `"data":${jsonData(tensor)}}`;
+  }
+  const id = request.id === undefined ? "" : `"id":${JSON.stringify(request.id)},`;
+  const json = Buffer.from(`${model.replyHead}${id}"outputs":[${outputs}]}`);
   if (binary.length === 0) {
     return { status: 200, headers: { "content-type": "application/json" }, body: [json] };
   }
@@ -34,6 +35,11 @@ export function inferReply(
     "inference-header-content-length": String(json.length),
   };
   return { status: 200, headers, body: [json, ...binary] };
+}
+
+/** The beginning of an output, up to what it holds. */
+function headOf(name: string, { dtype, shape }: Tensor): string {
+  return `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(dtype)}","shape":[${shape.join(",")}],`;
 }
 
 export function bytesOf({ data }: Tensor): Uint8Array {

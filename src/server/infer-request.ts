@@ -2,9 +2,10 @@
 
 import { InputError, Tensor } from "../index.ts";
 import type { ChunkedTensor, Dtype, InputValue, Priority } from "../index.ts";
+import type { ByteCursor } from "./byte-cursor.ts";
 import { dtypeOf } from "./datatypes.ts";
 import { RequestError } from "./failure.ts";
-import { isObject, parseJson, shown } from "./json.ts";
+import { isObject, shown } from "./json.ts";
 import type { JsonObject } from "./json.ts";
 import type { Limits } from "./limits.ts";
 
@@ -28,21 +29,8 @@ export interface InferRequest {
 /** Longest timeout that a call takes. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** Reads an HTTP body: JSON alone, or `headerLength` bytes of it and the binary data of inputs behind. */
-export function readHttpRequest(
-  chunks: readonly Uint8Array[],
-  headerLength: string | undefined,
-  limits: Limits,
-): InferRequest {
-  const bytes = new ByteCursor(chunks);
-  const jsonBytes = headerLength === undefined ? bytes.left : readLength(headerLength, bytes.left);
-  if (jsonBytes > limits.jsonBytes) {
-    throw new RequestError(
-      413,
-      `Cannot accept more than ${limits.jsonBytes} bytes of JSON: send tensors as binary data`,
-    );
-  }
-  const document = parseJson(join(bytes.take(jsonBytes)), limits);
+/** Reads the JSON of an HTTP request; `bytes` is the binary data of inputs behind it. */
+export function readDocument(document: unknown, bytes: ByteCursor, limits: Limits): InferRequest {
   if (!isObject(document)) throw refuse("the request", "a JSON object", shown(document));
   const { id, parameters, inputs, outputs } = document;
   if (id !== undefined && typeof id !== "string") throw refuse("id", "a string", shown(id));
@@ -53,12 +41,6 @@ export function readHttpRequest(
   }
   const binaryOutputs = wishes.binaryOutputs;
   return { id, inputs: data, outputs: readOutputs(outputs, binaryOutputs, limits), ...wishes };
-}
-
-function readLength(text: string, left: number): number {
-  const length = /^\d{1,12}$/.test(text) ? Number(text) : -1;
-  if (length >= 0 && length <= left) return length;
-  throw refuse("Inference-Header-Content-Length", `a number of bytes up to the body's, ${left}`, shown(text));
 }
 
 /** What a request as a whole may ask for, from its `parameters`. */
@@ -226,39 +208,4 @@ export function readName(name: unknown, path: string): string {
 /** `got` is a text of ours, or what `shown` makes of a client's value. */
 export function refuse(field: string, expected: string, got: string): RequestError {
   return new RequestError(400, `Cannot accept ${field}: expected ${expected}, got ${got}`);
-}
-
-/** Takes bytes off the front of a body, without copying them. */
-class ByteCursor {
-  readonly #chunks: readonly Uint8Array[];
-  #chunk = 0;
-  #at = 0;
-  left: number;
-
-  constructor(chunks: readonly Uint8Array[]) {
-    this.#chunks = chunks;
-    this.left = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  }
-
-  /** The next `count` bytes, which must be there. */
-  take(count: number): Uint8Array[] {
-    const taken: Uint8Array[] = [];
-    let wanted = count;
-    while (wanted > 0) {
-      const chunk = this.#chunks[this.#chunk];
-      const part = chunk.subarray(this.#at, this.#at + wanted);
-      if (part.length > 0) taken.push(part);
-      wanted -= part.length;
-      this.#at += part.length;
-      if (this.#at < chunk.length) continue;
-      this.#chunk++;
-      this.#at = 0;
-    }
-    this.left -= count;
-    return taken;
-  }
-}
-
-function join(chunks: readonly Uint8Array[]): Uint8Array {
-  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
 }

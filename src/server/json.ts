@@ -3,6 +3,8 @@
 import { RequestError } from "./failure.ts";
 import type { Limits } from "./limits.ts";
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -15,7 +17,7 @@ export function parseJson(bytes: Uint8Array, limits: Limits): unknown {
   scan(bytes, limits);
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = decoder.decode(bytes);
   } catch {
     throw new RequestError(400, "Cannot read the request: its JSON is not UTF-8");
   }

@@ -1,16 +1,17 @@
 /** The routes: method, URL, headers and body in, an answer out. Knows nothing of sockets. */
 
 import type { Body } from "./body.ts";
+import type { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
 import { RequestError } from "./failure.ts";
 import { jsonReply, textReply } from "./http-reply.ts";
 import type { HttpReply } from "./http-reply.ts";
 import { inferReply } from "./infer-reply.ts";
-import { readHttpRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { pageReply } from "./page.ts";
+import { RequestReader } from "./request-reader.ts";
 import type { ServerStatus } from "./status.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -30,41 +31,58 @@ interface Call {
   method: string;
   headers: Headers;
   body: Body;
-  signal: AbortSignal;
+  cancel: Cancel;
 }
 
 type Handler = (call: Call) => HttpReply | Promise<HttpReply>;
+/** By method. */
+type Handlers = Readonly<Record<string, Handler>>;
+
+/** URLs whose handlers are remembered: clients ask for the same few again and again. */
+const ROUTES_MAX = 256;
+const ROUTE_BYTES_MAX = 256;
 
 export class Router {
   readonly #options: RouterOptions;
+  readonly #reader: RequestReader;
+  readonly #routes = new Map<string, Handlers>();
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#reader = new RequestReader(options.limits);
   }
 
-  /** Answers one request. Rejects with whatever went wrong, which `errorReply` turns into an answer. */
-  async handle(
+  /** Answers one request. Throws or rejects with whatever went wrong: `errorReply` makes an answer of it. */
+  handle(
     method: string,
     url: string,
     headers: Headers,
     body: Body,
-    signal: AbortSignal,
-  ): Promise<HttpReply> {
+    cancel: Cancel,
+  ): HttpReply | Promise<HttpReply> {
     const { urlBytes } = this.#options.limits;
     if (url.length > urlBytes)
       throw new RequestError(414, `Cannot accept a URL of more than ${urlBytes} bytes`);
-    const path = splitPath(url);
-    const methods = this.#find(path);
-    if (methods === undefined) throw new RequestError(404, `Cannot find ${shownPath(path)}`);
+    const methods = this.#routes.get(url) ?? this.#route(url);
     const handler = methods[method === "HEAD" ? "GET" : method];
     if (handler === undefined) {
       const allow = Object.keys(methods).join(", ");
       throw new RequestError(405, `Cannot use ${method} here: expected ${allow}`, { allow });
     }
-    return handler({ method, headers, body, signal });
+    return handler({ method, headers, body, cancel });
   }
 
-  #find(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+  /** The handlers of a URL. They hold names alone, no models, so they can be remembered. */
+  #route(url: string): Handlers {
+    const path = splitPath(url);
+    const methods = this.#find(path);
+    if (methods === undefined) throw new RequestError(404, `Cannot find ${shownPath(path)}`);
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    if (url.length <= ROUTE_BYTES_MAX) this.#routes.set(url, methods);
+    return methods;
+  }
+
+  #find(path: readonly string[]): Handlers | undefined {
     const [root, area, ...rest] = path;
     if (root === undefined) return { GET: pageReply };
     if (path.length === 1 && root === "status.json") return { GET: () => this.#status() };
@@ -88,7 +106,7 @@ export class Router {
     return jsonReply(this.#options.status(), 200, headers);
   }
 
-  #health(what: string): Readonly<Record<string, Handler>> | undefined {
+  #health(what: string): Handlers | undefined {
     if (what === "live") return { GET: () => jsonReply({ live: true }) };
     if (what !== "ready") return undefined;
     return {
@@ -99,7 +117,7 @@ export class Router {
     };
   }
 
-  #models(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+  #models(path: readonly string[]): Handlers | undefined {
     const { catalog } = this.#options;
     if (path.length === 1 && path[0] === "stats") {
       return { GET: () => jsonReply({ model_stats: catalog.models().map(statsOf) }) };
@@ -133,17 +151,15 @@ export class Router {
   }
 
   async #infer(name: string, version: string | undefined, call: Call): Promise<HttpReply> {
-    const { catalog, limits } = this.#options;
-    const model = catalog.find(name, version);
-    const { body, headers, signal } = call;
+    const model = this.#options.catalog.find(name, version);
+    const { body, headers, cancel } = call;
     const length = headers["inference-header-content-length"];
-    const request = readHttpRequest(body.chunks, length === undefined ? undefined : String(length), limits);
-    const drop = (): void => body.drop();
-    const tensors = await model.infer(request, { protocol: "http", signal, drop, headers });
+    const request = this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
+    const tensors = await model.infer(request, { protocol: "http", cancel, body, headers });
     return inferReply(model, request, tensors);
   }
 
-  #repository(path: readonly string[]): Readonly<Record<string, Handler>> | undefined {
+  #repository(path: readonly string[]): Handlers | undefined {
     const { catalog } = this.#options;
     if (path.length === 1 && path[0] === "index") return { POST: (call) => this.#index(call) };
     const [models, name, action] = path;

@@ -1,6 +1,8 @@
 /** One version of a model that is being served: its pipe, and what became of its requests. */
 
 import type { CallOptions, Pipe, PipeDescription, PipeInput, Tensor } from "../index.ts";
+import { callerOf } from "../internal.ts";
+import type { Cancel } from "./cancel.ts";
 import { RequestError, failureOf } from "./failure.ts";
 import type { Outcome } from "./failure.ts";
 import type { InferRequest } from "./infer-request.ts";
@@ -16,11 +18,11 @@ export type Protocol = "http" | "grpc";
 /** Where a request came from, and how it may end early. */
 export interface Caller {
   protocol: Protocol;
-  signal: AbortSignal;
-  /** Gives the request's body back: its data is in the pipe's memory. */
-  drop(): void;
-  /** Headers that may name a trace. */
-  headers: Readonly<Record<string, unknown>>;
+  cancel: Cancel;
+  /** Dropped as soon as its data is in the pipe's memory. */
+  body: { drop(): void };
+  /** Headers that may name a trace. Asked for only where somebody traces. */
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 
 export interface OutcomeCount {
@@ -36,7 +38,10 @@ export class ServedModel {
   readonly version: string;
   readonly pipe: Pipe;
   readonly description: PipeDescription;
+  /** How every answer in JSON begins. */
+  readonly replyHead: string;
   readonly #spans: Spans;
+  readonly #calls: ReturnType<typeof callerOf>;
   readonly counts: Map<string, OutcomeCount> = new Map();
   readonly seconds: Histogram = new Histogram(SECONDS);
   /** Sum of what requests that were answered, and others, took. */
@@ -49,7 +54,11 @@ export class ServedModel {
     this.version = version;
     this.pipe = pipe;
     this.description = pipe.describe();
+    this.replyHead = `{"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(version)},`;
     this.#spans = spans;
+    this.#calls = callerOf(pipe);
+    // Each socket's requests come in a turn of their own.
+    this.#calls.ringPerRound();
   }
 
   /** Runs one request. The outputs that were asked for, in that order. */
@@ -58,10 +67,10 @@ export class ServedModel {
     const span = this.#spans.start(this, caller, request.id);
     try {
       this.#checkOutputs(request);
-      const result = await this.#call(request, caller);
+      const { result } = await this.#call(request, caller);
       this.#count(caller.protocol, "ok", startMs);
       span.end(undefined);
-      return this.#outputs(request, result);
+      return this.#outputs(request, result!);
     } catch (error) {
       const { outcome } = failureOf(error);
       this.#count(caller.protocol, outcome, startMs);
@@ -70,24 +79,18 @@ export class ServedModel {
     }
   }
 
-  async #call(request: InferRequest, { signal, drop }: Caller): Promise<NonNullable<PipeInput["result"]>> {
+  #call(request: InferRequest, { cancel, body }: Caller): Promise<PipeInput> {
+    cancel.throwIfCancelled();
     const input: PipeInput = { data: request.inputs };
-    const { timeoutMs, priority } = request;
-    const options: CallOptions = {
-      signal,
-      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
-      ...(priority === undefined ? {} : { priority }),
-    };
-    let answered;
     try {
-      answered = this.pipe(input, options);
+      return this.pipe(input, optionsOf(request));
     } finally {
       // It is copied, or refused: nobody needs the client's bytes any more.
       input.data = NOTHING;
       request.inputs = {};
-      drop();
+      body.drop();
+      cancel.listen((reason) => this.#calls.giveUp(input, reason));
     }
-    return (await answered).result;
   }
 
   #checkOutputs({ outputs }: InferRequest): void {
@@ -133,4 +136,12 @@ export class ServedModel {
     for (const { outcome, count } of this.counts.values()) if (counts(outcome)) sum += count;
     return sum;
   }
+}
+
+function optionsOf({ timeoutMs, priority }: InferRequest): CallOptions | undefined {
+  if (timeoutMs === undefined && priority === undefined) return undefined;
+  return {
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+    ...(priority === undefined ? {} : { priority }),
+  };
 }

@@ -27,6 +27,8 @@ export interface ServerOptions {
   drainMs: number;
   limits?: Partial<Limits>;
   log: Log;
+  /** Whether every request is logged. Default false. */
+  logsRequests?: boolean;
   /** trtpipe's version. */
   version: string;
 }
@@ -69,7 +71,8 @@ export class InferenceServer {
       metrics: () => this.#metrics.text(),
       status: () => statusOf(measured),
     });
-    this.#http = new HttpServer({ router, limits, budget, log });
+    const { logsRequests = false } = options;
+    this.#http = new HttpServer({ router, limits, budget, log, logsRequests });
     const isDraining = (): boolean => this.#draining;
     const packages = options.grpcPort === null ? null : findGrpc();
     if (packages === null && typeof options.grpcPort === "number") {

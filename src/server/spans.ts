@@ -29,8 +29,13 @@ export function findSpans(): Spans {
     keys: (carrier) => Object.keys(carrier),
     get: (carrier, key) => (typeof carrier[key] === "string" ? carrier[key] : undefined),
   };
+  const nobody = new api.ProxyTracerProvider().getDelegate();
   return {
-    start({ name, version }, { protocol, headers }, id) {
+    start({ name, version }, caller, id) {
+      // An SDK may be set up at any time; until then a span is a lot of work for nothing.
+      const provider = api.trace.getTracerProvider();
+      if (provider instanceof api.ProxyTracerProvider && provider.getDelegate() === nobody) return NOTHING;
+      const { protocol, headers } = caller;
       const parent: Context = api.propagation.extract(api.context.active(), headers, getter);
       const attributes = {
         "network.protocol.name": protocol,

@@ -87,11 +87,11 @@ it("does not run what its dead thread had queued, but what is published after", 
   channel.watch = DEAD;
   for (const slot of [0, 1, 2]) channel.publish(slot);
   // One row is linked already, the others are still in the ring.
-  queue.drain(channel);
+  queue.drain([channel]);
   channel.publish(3);
   expect(channel.inherit(DEAD, MINE)).toBe(true);
   channel.publish(1);
-  queue.drain(channel);
+  queue.drain([channel]);
   const batch = makeBatch(4);
   queue.take(0, 4, 0, 0, batch);
   expect(rowsOf(batch)).toEqual(["0:1"]);

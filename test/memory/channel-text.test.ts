@@ -9,8 +9,8 @@ const ROOM = TEXT_BYTES - 2;
 
 function roundTrip(text: string): string {
   const channel = makeChannel({ slots: 3 });
-  channel.writeText(1, text);
-  return channel.readText(1);
+  channel.texts.write(1, text);
+  return channel.texts.read(1);
 }
 
 function bytesOf(text: string): number {
@@ -47,11 +47,11 @@ describe("a failed row's text", () => {
 
   it("is each slot's own, and the last one written", () => {
     const channel = makeChannel({ slots: 3 });
-    channel.writeText(0, "x".repeat(ROOM));
-    channel.writeText(1, "a long text that is written over");
-    channel.writeText(2, "y".repeat(ROOM));
-    channel.writeText(1, "short");
-    expect([0, 1, 2].map((slot) => channel.readText(slot))).toEqual([
+    channel.texts.write(0, "x".repeat(ROOM));
+    channel.texts.write(1, "a long text that is written over");
+    channel.texts.write(2, "y".repeat(ROOM));
+    channel.texts.write(1, "short");
+    expect([0, 1, 2].map((slot) => channel.texts.read(slot))).toEqual([
       "x".repeat(ROOM),
       "short",
       "y".repeat(ROOM),

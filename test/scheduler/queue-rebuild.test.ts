@@ -27,7 +27,7 @@ function nextLeader(): void {
 }
 
 function drainAll(): void {
-  for (const channel of channels) queue.drain(channel);
+  queue.drain(channels);
 }
 
 function take(group = 0, maxRows = 16): string[] {

@@ -147,7 +147,7 @@ describe("a batch that fails as a whole", () => {
     serveAll((rows) => (rows.includes("0:1") ? failure(true) : SUCCESS));
     expect(runs).toEqual(["0:0 0:1 0:2", "0:0", "0:1", "0:2"]);
     expect(doneOf(stage.channels[0])).toEqual({ 0: Outcome.ok, 1: 9, 2: Outcome.ok });
-    expect(stage.channels[0].readText(1)).toBe("the engine says no");
+    expect(stage.channels[0].texts.read(1)).toBe("the engine says no");
     expect(counter(CounterWord.reruns)).toBe(3);
   });
 
@@ -169,7 +169,7 @@ describe("a batch that fails as a whole", () => {
   it("fails each row with its own text", () => {
     steps = [request];
     serveAll((rows) => failure(true, `failed ${rows.join()}`));
-    const texts = [0, 1, 2].map((slot) => stage.channels[0].readText(slot));
+    const texts = [0, 1, 2].map((slot) => stage.channels[0].texts.read(slot));
     expect(texts).toEqual(["failed 0:0", "failed 0:1", "failed 0:2"]);
   });
 });

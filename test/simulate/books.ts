@@ -198,15 +198,6 @@ export class Books {
     for (const [i, heir] of this.heir.entries()) if (heir === thread) this.heir[i] = 0;
   }
 
-  /** When somebody took the lead last. */
-  get ledMs(): number {
-    return this.#counts[12] / 1000;
-  }
-
-  set ledMs(nowMs: number) {
-    this.#counts[12] = Math.ceil(nowMs * 1000);
-  }
-
   /** Whether the thread that has an instance's line lives. */
   lives(instance: number): boolean {
     return this.alive[this.tenant[instance]] !== 0;

@@ -15,9 +15,9 @@ import { replay, search, withFolder } from "./search.ts";
 
 const GROUPS = Math.min(2, availableParallelism());
 
-/** Seeds unless told otherwise; each mutant gets as many, though most need few. */
+/** Seeds unless told otherwise. A mutant gets more: most need less than a hundred, a few many thousand. */
 const SEEDS = 2000;
-const MUTANT_SEEDS = 5000;
+const MUTANT_SEEDS = 30_000;
 /** Seeds that the code itself has to pass before bugs are planted into it. */
 const SOUND_SEEDS = 300;
 

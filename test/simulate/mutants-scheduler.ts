@@ -66,7 +66,7 @@ const lead: readonly Mutant[] = [
     from: `      let bits = this.#pool.takePending(word);
       while (bits !== 0) {`,
     to: `      let bits = this.#pool.pendingBits(word);
-      for (const channel of this.#channels) this.#queue.drain(channel);
+      this.#queue.drain(this.#channels);
       this.#pool.takePending(word);
       bits = 0;
       while (bits !== 0) {`,
@@ -150,13 +150,13 @@ const queue: readonly Mutant[] = [
   },
   {
     name: "unlinked rows are still counted",
-    file: "scheduler/queue.ts",
+    file: "scheduler/lists.ts",
     from: "    this.#words[at + ListWord.count]--;\n",
     to: "",
   },
   {
     name: "rows join lists of other shapes",
-    file: "scheduler/queue.ts",
+    file: "scheduler/lists.ts",
     from: "if (control[dims + d] !== this.#words[groupDims + d]) return false;",
     to: "if (control[dims + d] < this.#words[groupDims + d]) return false;",
   },
@@ -181,9 +181,8 @@ const queue: readonly Mutant[] = [
   {
     name: "a ring that stopped at a shape without a list goes on behind it",
     file: "scheduler/queue.ts",
-    from: `        fits = false;
-        break;`,
-    to: "        fits = false;",
+    from: "        this.#tails[index] = this.#heads[index];\n",
+    to: "        this.#heads[index]++;\n",
   },
 ];
 

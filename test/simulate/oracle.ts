@@ -142,7 +142,6 @@ export class Oracle {
     if (this.#isGivenUp) return "the instance is another thread's";
     if (after !== 0) {
       if (before !== 0) return "somebody leads already";
-      this.#books.ledMs = this.#world.nowMs;
       return after === this.#instance + 1 ? null : "the lead is taken for oneself alone";
     }
     if (before === 0) return this.#instance === -1 ? null : "this instance does not lead";

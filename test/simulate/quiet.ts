@@ -108,9 +108,7 @@ export class Quiet {
     let shapes = 0;
     let due = "";
     for (let shape = 0; shape < plan.shapes; shape++) {
-      const [waiting, enteredMs] = this.#rows.waiting(shape, this.#isCounted);
-      // Rows that came while nobody led are in the order of their channels: a younger one may be first.
-      const oldestMs = Math.max(enteredMs, this.#books.ledMs);
+      const [waiting, oldestMs] = this.#rows.waiting(shape, this.#isCounted);
       rows += waiting;
       if (this.#rows.waiting(shape)[0] > 0) shapes++;
       if (waiting >= plan.shape.maxRows) due = `a full batch of shape ${shape} waits`;
