@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* pipe2 */
 #include "tensorrt_host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -107,12 +108,18 @@ static int32_t make_files(host *h, const char *path, const tp_bytes *model, cons
   return status == TP_OK && timing->count > 0 ? tp_file_write(h->timing, timing, 1) : status;
 }
 
+/* All that is there: a program that is killed while it writes leaves a file of another name. */
 static void remove_files(host *h) {
   for (size_t i = 0; i < h->count; i++) tp_free(h->arguments[i]);
   if (h->folder[0] == '\0') return;
   unlink(h->onnx);
   unlink(h->plan);
   unlink(h->timing);
+  DIR *folder = rmdir(h->folder) != 0 ? opendir(h->folder) : NULL;
+  if (folder == NULL) return;
+  for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
+    (void)unlinkat(dirfd(folder), entry->d_name, 0);
+  closedir(folder);
   rmdir(h->folder);
 }
 

@@ -93,10 +93,14 @@ export interface PipeConfig extends TensorrtOptions, ImageOptions, PrecisionOpti
 export interface PipeOptions {
   /**
    * Cancels loading; `pipe()` then rejects with the signal's reason. An engine that is being built is given
-   * up: the process that builds it is ended, and nothing of it stays.
+   * up: the process that builds it is ended, and nothing of it stays. Not so with `Process[TensorrtTensor]`,
+   * whose child processes build by themselves.
    */
   signal?: AbortSignal;
-  /** Called on this thread's event loop while an engine is built, whenever there is something new. */
+  /**
+   * Called on this thread's event loop while an engine is built, whenever there is something new; never with
+   * `Process[TensorrtTensor]`.
+   */
   onProgress?: (progress: BuildProgress) => void;
 }
 
