@@ -1,4 +1,4 @@
-/** SIGTERM under load: what was accepted is answered, the rest is told so, and the process ends soon after. */
+/** SIGTERM under load: what was accepted is answered, the rest is told so, and the process ends soon. */
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
