@@ -1,8 +1,8 @@
 /**
  * `npm run -s crowd [-- --runtime node|bun|deno] [--seconds N]`: `trtpipe serve` under a load of honest
- * clients, while 500 connections drip and others send bodies of 1 GiB, zip bombs, lengths that lie and JSON that is
- * 250 000 deep, all at once. Prints latencies, memory and statuses for each runtime; ends with 0 if all
- * honest requests were answered, p99 stayed below 500 ms, memory bounded, and no 5xx but 503 was seen.
+ * clients, while 500 connections drip and others send bodies of 1 GiB, zip bombs, lengths that lie and JSON
+ * that is 250 000 deep, all at once. Prints latencies, memory and statuses for each runtime; ends with 0 if
+ * all honest requests were answered, p99 stayed below 500 ms, memory bounded, and no 5xx but 503 was seen.
  */
 
 import { Failure, handOver, main } from "./run.mjs";

@@ -29,7 +29,7 @@ export class InferStream {
     this.#infer = infer;
     this.#failed = failed;
     call.on("data", (message: InferMessage) => this.#take(message));
-    call.on("end", () => void this.#finish(() => call.end()));
+    call.on("end", () => void this.#finish(() => void call.end()));
     call.on("error", () => {});
   }
 
