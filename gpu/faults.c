@@ -284,7 +284,7 @@ static void load_case(const char *model, int count, char **given) {
   free(answer);
 }
 
-/* The indices of all elements of [16, 1024, 1024], behind each other for each dimension: those that differ. */
+/* The indices of all elements of [16, 1024, 1024], behind each other for each dimension; the wrong ones. */
 static long wrong_indices(const bound *b, uint64_t elements) {
   uint64_t bytes = elements * 3 * sizeof(int64_t);
   int64_t *got = calloc(3, elements * sizeof(int64_t));

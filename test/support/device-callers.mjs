@@ -1,6 +1,7 @@
 /**
  * Callers whose requests have tensors in device memory, and that end, or whose calls hang, meanwhile. The
- * arguments are the case and the pipe's `output`. One call hangs as long as the file of FAKE_CUDA_HOLD is there.
+ * arguments are the case and the pipe's `output`. One call hangs as long as the file of FAKE_CUDA_HOLD is
+ * there.
  */
 
 import process from "node:process";
