@@ -38,7 +38,7 @@ extern "C" {
 
 /* Major: changes when an existing declaration changes. Minor: changes when something is added. */
 #define TP_ABI_MAJOR 1
-#define TP_ABI_MINOR 2
+#define TP_ABI_MINOR 3
 
 /* ---- Status -------------------------------------------------------------------------------------------- */
 
@@ -305,6 +305,17 @@ int32_t tp_instance_destroy(uint32_t instance);
 
 /* Number of live handles of all kinds: 0 when everything was given back. Any thread; never fails. */
 uint32_t tp_handle_count(void);
+
+/* ---- Requests into slots ------------------------------------------------------------------------------- */
+
+/* Bit of tp_copy_in's flags: past the caches (x86-64; elsewhere without effect). For what a device reads
+   next: it costs less there, and more where a processor reads it. */
+#define TP_COPY_STREAM 1u
+
+/* Copies bytes to byte `offset` of `to`, such as a caller's payload; they must not overlap. Without bytes,
+   the pointers may be anything. Errors: ARGUMENT. Any thread; nobody else may use the bytes that are written
+   meanwhile. */
+int32_t tp_copy_in(void *to, uint64_t offset, const void *from, uint64_t bytes, uint32_t flags);
 
 /* ---- Results that stayed in native memory -------------------------------------------------------------- */
 

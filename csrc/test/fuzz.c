@@ -183,15 +183,26 @@ static void build_call(void) {
   tp_build_close(any_handle());
 }
 
+/* Within `words`, all of it: pieces that overlap are refused. */
+static void copy_in(void) {
+  uint64_t bytes = any(sizeof words / 2);
+  void *from = (uint8_t *)words + any((uint32_t)(sizeof words - bytes));
+  uint64_t offset = any((uint32_t)(sizeof words - bytes));
+  tp_copy_in(any(20) == 0 ? NULL : words, any(20) == 0 ? UINT64_MAX - any(9000) : offset,
+             any(20) == 0 ? NULL : from, any(20) == 0 ? UINT64_MAX - any(9000) : bytes,
+             any(20) == 0 ? any_number() : any(2));
+}
+
 static void one_call(void) {
   uint64_t bytes;
   uint32_t handle = 0;
   void *buffer;
-  switch (any(25)) {
+  switch (any(26)) {
     case 20:
     case 21:
     case 22:
     case 23: device_call(); break;
+    case 24: copy_in(); break;
     case 0: open_one(); break;
     case 18: ask_about(); break;
     case 19: build_call(); break;

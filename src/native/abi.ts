@@ -73,6 +73,9 @@ export const SYMBOLS = {
   // uint32_t tp_handle_count(void);
   tp_handle_count: { parameters: [], result: "u32" },
 
+  // int32_t tp_copy_in(void *to, uint64_t offset, const void *from, uint64_t bytes, uint32_t flags);
+  tp_copy_in: { parameters: ["buffer", "u64", "buffer", "u64", "u32"], result: "i32" },
+
   // int32_t tp_result_copy(uint32_t result, uint32_t row, uint32_t output, void *to, uint64_t bytes);
   tp_result_copy: { parameters: ["u32", "u32", "u32", "buffer", "u64"], result: "i32" },
   // int32_t tp_result_release(uint32_t result);
@@ -132,7 +135,7 @@ export const VERSION_SYMBOLS: Pick<typeof SYMBOLS, "tp_abi_version"> = {
 
 /** What this side was written against: an equal major and at least this minor are needed. */
 export const TP_ABI_MAJOR = 1;
-export const TP_ABI_MINOR = 2;
+export const TP_ABI_MINOR = 3;
 
 export const TP_OK = 0;
 export const TP_ERR_ARGUMENT = -1;
@@ -173,6 +176,9 @@ export const TP_BF16 = 16;
 export const TP_BATCH_DIMS = 1;
 /** Another: rows of results that nobody takes over are released. */
 export const TP_BATCH_CLAIM = 2;
+
+/** Bit of tp_copy_in's flags: past the caches. */
+export const TP_COPY_STREAM = 1;
 
 // The batch block, in bytes: sizes, and offsets of the fields.
 export const BATCH_BYTES = 2112;

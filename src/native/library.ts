@@ -146,6 +146,18 @@ export class Native {
   }
 
   /**
+   * Copies all bytes of `from` to byte `at` of `to`; `flags` are of TP_COPY_*. Both may be shared memory, of
+   * any length that they have now: they are used during the call alone.
+   */
+  copyIn(to: Uint8Array, at: number, from: Uint8Array, flags: number): void {
+    const bytes = checkView("from", from).byteLength;
+    if (bytes === 0) return;
+    const room = checkView("to", to).byteLength - at;
+    if (!(at >= 0 && bytes <= room)) throw wrong("from", `at most ${room} bytes for place ${at}`, `${bytes}`);
+    this.#check(this.#calls.tp_copy_in(to, BigInt(at), from, BigInt(bytes), u32("flags", flags)));
+  }
+
+  /**
    * Copies one row of an output that stayed in native memory; `to` has exactly the item's bytes. Returns the
    * status.
    */

@@ -1,5 +1,6 @@
 /** Each binding that this runtime has gives the same answers. */
 
+import { Buffer } from "node:buffer";
 import { describe, expect, it } from "vitest";
 import * as abi from "../../src/native/abi.ts";
 import { NativeError, type Native } from "../../src/native/library.ts";
@@ -11,6 +12,19 @@ const runtimes = [
   "koffi" as const,
   ...(own ? [own as "bun" | "deno"] : []),
   ...(nodeHasFfi ? ["node" as const] : []),
+];
+
+/** Its types come with the browser's, which the project goes without. */
+const { Memory } = (globalThis as unknown as Record<"WebAssembly", { Memory: MemoryClass }>).WebAssembly;
+type MemoryClass = new (options: { initial: number }) => { buffer: ArrayBuffer };
+
+/** Memory that a caller's array may have. */
+const memories: [string, (bytes: number) => ArrayBufferLike][] = [
+  ["plain memory", (bytes) => new ArrayBuffer(bytes)],
+  ["shared memory", (bytes) => new SharedArrayBuffer(bytes)],
+  ["resizable memory", (bytes) => new ArrayBuffer(bytes, { maxByteLength: 2 * bytes })],
+  ["growable shared memory", (bytes) => new SharedArrayBuffer(bytes, { maxByteLength: 2 * bytes })],
+  ["a WebAssembly memory", () => new Memory({ initial: 2 }).buffer],
 ];
 
 function errorOf(work: () => unknown): NativeError {
@@ -104,6 +118,34 @@ describe.each(runtimes)("%s", (runtime) => {
     expect(native.resultCopy(result, 0, 0, bytes)).toBe(abi.TP_ERR_HANDLE);
     native.destroyInstance(instance);
     expect(native.handleCount()).toBe(handles);
+  });
+
+  it.each(memories)("copies in from %s, at any offset", (_, make) => {
+    const memory = make(100_000);
+    const source = new Uint8Array(memory);
+    for (let i = 0; i < source.length; i++) source[i] = (i * 7 + (i >> 8)) % 233;
+    const places = [[0, 0, 16], [1, 3, 5], [63, 64, 70_000], [17, 30_001, 65_536], [0, 0, 1], [9, 9, 0]];
+    for (const [fromAt, at, count] of places) {
+      for (const flag of [0, abi.TP_COPY_STREAM]) {
+        const to = new Uint8Array(new SharedArrayBuffer(100_064), 64).fill(255);
+        native.copyIn(to, at, new Uint8Array(memory, fromAt, count), flag);
+        const expected = new Uint8Array(100_000).fill(255);
+        expected.set(source.subarray(fromAt, fromAt + count), at);
+        expect(Buffer.compare(to, expected)).toBe(0);
+      }
+    }
+  }); // prettier-ignore
+
+  it("copies nothing in where it does not fit, or is not known how", () => {
+    const [to, from] = [new Uint8Array(new SharedArrayBuffer(100)), new Uint8Array(60).fill(1)];
+    for (const at of [41, 100, 101, 2 ** 40, -1, Number.NaN])
+      expect(errorOf(() => native.copyIn(to, at, from, 0)).message).toContain(
+        "Cannot pass from: expected at most",
+      );
+    expect(errorOf(() => native.copyIn(to, 0, from, 2)).message).toContain("flags of TP_COPY_*, got 2");
+    expect(errorOf(() => native.copyIn(to, 1, to.subarray(40), 0)).message).toContain("overlap");
+    native.copyIn(to, 0, new Uint8Array(0), 0);
+    expect(to.every((byte) => byte === 0)).toBe(true);
   });
 
   it("answers stale and impossible handles with TP_ERR_HANDLE", () => {
