@@ -10,6 +10,7 @@ import type { NativeResults } from "../src/pipe/result.ts";
 import { memoryShape, modelSpec } from "../src/pipe/spec.ts";
 
 const results = {
+  copyIn: (to, at, from) => to.set(from, at),
   resultCopy: () => 0,
   resultRelease: () => {},
   lastError: () => "",

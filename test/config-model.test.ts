@@ -1,11 +1,16 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigError, InvariantError, ModelLoadError } from "../src/errors.ts";
 import { PAYLOAD_BYTES_MAX, roomForOpen } from "../src/pipe/capacity.ts";
 import { parseConfig } from "../src/pipe/config.ts";
+import { PINNED_BYTES } from "../src/pipe/config-tensorrt.ts";
+import { pinnedSlots } from "../src/pipe/pinned.ts";
 import { fullShape, memoryShape, modelSpec, openDims, slotStrides, specForPublic } from "../src/pipe/spec.ts";
 import type { ModelSpec } from "../src/pipe/spec.ts";
 import { caught } from "./caught.ts";
+import { root } from "./tidy/sources.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -45,16 +50,48 @@ const onDevice: Description = { backend: "TensorrtTensor" };
 describe("device memory", () => {
   it("has a record for each input in a slot, where a backend can read it", () => {
     const host = spec(onDevice, { max: 4 });
-    expect(host.device).toEqual({ ids: [0], outputs: false });
+    expect(host.device).toEqual({ ids: [0], outputs: false, pinnedBytes: PINNED_BYTES });
     expect(slotStrides(host)).toEqual([602_112, 4000, 8]);
     expect(slotStrides(spec({}, { max: 4 }))).toEqual([602_112, 4000]);
   });
 
   it("leaves no room in a slot for outputs that stay there", () => {
-    const config = { output: "device", device_id: [2, 1], instance_num: 2 };
+    const config = { output: "device", device_id: [2, 1], instance_num: 2, pinned_bytes: 5 };
     const device = spec(onDevice, config);
-    expect(device.device).toEqual({ ids: [2, 1], outputs: true });
+    expect(device.device).toEqual({ ids: [2, 1], outputs: true, pinnedBytes: 5 });
     expect(slotStrides(device)).toEqual([602_112, 0, 8]);
+  });
+});
+
+describe("slots that a device reads", () => {
+  const slots = (fields: Description, config: object = {}): number => pinnedSlots(spec(fields, config));
+
+  it("are as many as pinned_bytes holds, and none where the processor reads", () => {
+    expect(slots(onDevice)).toBe(Math.floor(PINNED_BYTES / 602_112));
+    expect(slots(onDevice, { pinned_bytes: 3 * 602_112 + 5 })).toBe(3);
+    expect(slots(onDevice, { max_queue: 20 })).toBe(20);
+    expect(slots(onDevice, { pinned_bytes: 0 })).toBe(0);
+    expect(slots({})).toBe(0);
+    expect(slots({ backend: "Process" })).toBe(0);
+  });
+
+  it("count tensors that are worth it, as csrc/pins.c does", () => {
+    const outputs = (shape: number[] | null): Description => ({
+      ...onDevice,
+      outputs: [{ name: "y", dtype: F32, shape }],
+    });
+    const config = { pinned_bytes: 10 * 602_112 };
+    expect(slots(outputs([4095]), config)).toBe(10);
+    expect(slots(outputs([150_528]), config)).toBe(5);
+    expect(slots(outputs([-1, 768]), config)).toBe(10);
+    expect(slots(outputs([150_528]), { ...config, output: "device" })).toBe(10);
+    expect(slots({ ...onDevice, inputs: [{ name: "x", dtype: F32, shape: [4095] }] }, config)).toBe(0);
+  });
+
+  it("have the C library's default", () => {
+    const header = readFileSync(join(root, "csrc", "include", "trtpipe.h"), "utf8");
+    const text = header.replaceAll(/\s*\n \*\s*/g, " ");
+    expect(/ pinned_bytes .*?default (\d+)/.exec(text)?.[1]).toBe(String(PINNED_BYTES));
   });
 });
 

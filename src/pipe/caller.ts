@@ -61,7 +61,7 @@ export class Caller {
     this.#nowMs = options.nowMs;
     this.#slots = new SlotBooks(options.channel.shape.slots);
     this.#limits = new RingLimits(options.spec, options.spinUs > 0);
-    this.#writer = new InputWriter(options.spec, options.channel);
+    this.#writer = new InputWriter(options.spec, options.channel, options.results);
     this.#deviceRows = DeviceRows.of(options.spec, options.channel, options.results);
     const reader = new ResultReader(options.spec, options.channel, options.results);
     const { channel, nowMs } = options;

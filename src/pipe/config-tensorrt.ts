@@ -8,6 +8,9 @@ const DEVICE_MAX = 63;
 const CAPABILITIES = ["any", "current"] as const;
 const COMPATIBLE = ["none", "ampere_plus", "same_compute_capability"] as const;
 
+/** The C library's default of `pinned_bytes`. */
+export const PINNED_BYTES = 67_108_864;
+
 /** What was given, checked; what was not is left to the C library's defaults. */
 export interface TensorrtConfig {
   /** In the order in which instances are made on them. */

@@ -3,10 +3,12 @@
 import type { Channel } from "../memory/channel.ts";
 import { payloadOffsets } from "../memory/layout.ts";
 import { Bulk } from "./bulk.ts";
+import type { NativeCopy } from "./bulk.ts";
 import { ChunkReader } from "./chunks.ts";
 import type { Chunks } from "./chunks.ts";
 import { dtypes } from "./dtype.ts";
 import type { TensorData } from "./dtype.ts";
+import { pinnedSlots } from "./pinned.ts";
 import type { RequestScratch } from "./request.ts";
 import { slotStrides } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
@@ -27,15 +29,16 @@ export class InputWriter {
   readonly #channel: Channel;
   readonly #areas: readonly InputArea[];
 
-  constructor(spec: ModelSpec, channel: Channel) {
+  constructor(spec: ModelSpec, channel: Channel, native: NativeCopy) {
     this.#channel = channel;
     const { offsets } = payloadOffsets(slotStrides(spec), channel.shape.slots);
+    const pinned = pinnedSlots(spec);
     this.#areas = spec.inputs.map(({ dtype, strideBytes }, k) => {
       const { bytes: elementBytes, carrier: Carrier } = dtypes[dtype];
       const stride = strideBytes / elementBytes;
       const { slots } = channel.shape;
       const elements = new Carrier(channel.payload, offsets[k], stride * slots);
-      const bulk = new Bulk(channel.payload, offsets[k], strideBytes * slots);
+      const bulk = new Bulk(channel.payload, offsets[k], strideBytes * slots, native, strideBytes * pinned);
       return { elements, stride, bulk, elementBytes };
     });
   }

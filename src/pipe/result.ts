@@ -17,8 +17,11 @@ import type { ModelSpec, TensorLayout } from "./spec.ts";
 import { Tensor } from "./tensor.ts";
 import type { PipeInput } from "./types.ts";
 
-/** Where outputs that did not fit into a slot are, and those that stay in device memory. */
-export type NativeResults = Pick<Native, "resultCopy" | "resultRelease" | "lastError" | "device" | "path">;
+/** Where outputs that did not fit into a slot are, and those that stay in device memory; and the way in. */
+export type NativeResults = Pick<
+  Native,
+  "copyIn" | "resultCopy" | "resultRelease" | "lastError" | "device" | "path"
+>;
 
 type Result = NonNullable<PipeInput["result"]>;
 

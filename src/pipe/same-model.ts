@@ -25,7 +25,7 @@ export function checkSameModel(served: unknown, next: unknown, name: string): vo
  */
 export function inSlotsOf({ device, maxRows }: ModelSpec, next: ModelSpec): ModelSpec {
   if (device === null) return { ...next, device, maxRows };
-  return { ...next, device: next.device ?? { ids: [], outputs: false }, maxRows };
+  return { ...next, device: next.device ?? { ids: [], outputs: false, pinnedBytes: 0 }, maxRows };
 }
 
 function checkTensors(

@@ -9,6 +9,7 @@ import { DEVICE_REF_BYTES, MAX_RANK } from "../native/abi.ts";
 import type { OpenDims } from "../protocol.ts";
 import { queueSlots, roomForOpen } from "./capacity.ts";
 import type { ParsedConfig } from "./config.ts";
+import { PINNED_BYTES } from "./config-tensorrt.ts";
 import type { Limit } from "./config-values.ts";
 import { readDescription } from "./describe-model.ts";
 import type { ModelDescription, TensorDescription } from "./describe-model.ts";
@@ -48,6 +49,8 @@ export interface DeviceSpec {
   /** None after a reload with a backend that takes host memory. */
   ids: readonly number[];
   outputs: boolean;
+  /** Of each caller's slots: as many bytes may be pinned, so that devices read them by themselves. */
+  pinnedBytes: number;
 }
 
 /** Plain data, so that it can be posted to other threads. */
@@ -270,7 +273,8 @@ function checkNoneOpen(model: ModelDescription, max: Limit | null, maxRows: numb
 /** A child process has device memory of its own. */
 function deviceSpec({ backend }: ModelDescription, { tensorrt, output }: ParsedConfig): DeviceSpec | null {
   if (backend !== "TensorrtTensor") return null;
-  return { ids: tensorrt.deviceIds ?? [0], outputs: output === "device" };
+  const { deviceIds, pinnedBytes } = tensorrt;
+  return { ids: deviceIds ?? [0], outputs: output === "device", pinnedBytes: pinnedBytes ?? PINNED_BYTES };
 }
 
 /** Outputs that stay on the device need no room. */
