@@ -2,8 +2,8 @@
  * Many bytes at once into shared memory. V8 takes what is shared word by word, as other threads might read it
  * meanwhile; that needs two to five times as long as a plain copy. Slots that are being filled are read by
  * nobody, so a plain one will do. Node has one of its own, `Buffer.fill`: given as many bytes as it is to
- * fill, it is one memcpy. Other runtimes ask the C library, and so do all where a device reads the slots:
- * stores that go past the caches are the faster ones there.
+ * fill, it is one memcpy. Deno asks the C library, and so do all where a device reads the slots: stores that
+ * go past the caches are the faster ones there. To Bun's pipes a plain copy of the library's brought nothing.
  */
 
 import { Buffer } from "node:buffer";
@@ -15,8 +15,9 @@ import { bufferOf, byteOffsetOf } from "./views.ts";
 export type NativeCopy = Pick<Native, "copyIn">;
 
 const IS_NODE = !("Bun" in globalThis) && !("Deno" in globalThis);
+const IS_DENO = "Deno" in globalThis;
 /** From so many bytes on, the plain copy is worth its set-up. */
-const PLAIN_BYTES_MIN = IS_NODE ? 4096 : 16_384;
+const PLAIN_BYTES_MIN = IS_NODE ? 4096 : IS_DENO ? 16_384 : Infinity;
 /** From so many bytes on, going past the caches saves the device more than the call costs. */
 const STREAM_BYTES_MIN = 65_536;
 
@@ -43,7 +44,7 @@ export class Bulk {
 
   /** Whether `copy` is the faster way to move so many bytes. */
   pays(bytes: number): boolean {
-    return bytes >= PLAIN_BYTES_MIN;
+    return bytes >= PLAIN_BYTES_MIN || (bytes >= STREAM_BYTES_MIN && this.#deviceBytes > 0);
   }
 
   /** Copies `count` bytes of the typed array `from`, from its byte `fromAt` on. */
