@@ -14,7 +14,8 @@ const interfaces = {
   IOptimizationProfile: "N8nvinfer14apiv20VOptimizationProfileE",
   IHostMemory: "N8nvinfer14apiv11VHostMemoryE",
   IEngineInspector: "N8nvinfer14apiv16VEngineInspectorE",
-  ITimingCache: "N8nvinfer14apiv12VTimingCacheE",
+  // In 11.2 no class derives from the inner interface of this one.
+  ITimingCache: "N8nvinfer112ITimingCacheE",
   IParser: "N12nvonnxparser7IParserE",
   IParserError: "N12nvonnxparser12IParserErrorE",
 };
