@@ -80,6 +80,39 @@ describe("build()", () => {
     expect(readdirSync(join(folder, how)).filter((name) => name !== "scratch")).toEqual(["engine.trt.lock"]);
   });
 
+  it("is done once where two processes want an engine at once", async () => {
+    const given = prepare("two", "tensorrt10", 100);
+    const both = await Promise.all([run(given), run(given)]);
+    expect(both.map(({ lines, code }) => [lines.at(-1), code])).toEqual([
+      ["done", 0],
+      ["done", 0],
+    ]);
+    const builders = both.filter((ended) =>
+      statesOf(ended).some(({ stage }) => stage === "Choosing kernels"),
+    );
+    expect(builders).toHaveLength(1);
+    expect((await run(given)).lines).toEqual(["done"]);
+    expect(readdirSync(given.scratch)).toEqual([]);
+  });
+
+  it.each([0.1, 0.5, 0.9])("that is killed at %f leaves no part of an engine", async (at) => {
+    const given = prepare(`killed ${at}`, "tensorrt10", 60);
+    const onLine = (line: string, pid: number): void => {
+      if (line.startsWith("{") && JSON.parse(line).fraction >= at) process.kill(pid, "SIGKILL");
+    };
+    const args = [model, given.cache];
+    const killed = await runChild("test/support/build.mjs", { args, env: given.env, onLine });
+    expect(killed.signal).toBe("SIGKILL");
+    expect(readdirSync(join(folder, `killed ${at}`)).filter((name) => name.startsWith("engine.trt"))).toEqual(
+      ["engine.trt.lock"],
+    );
+    // Whoever comes next is not held up by the dead one, and builds it anew.
+    const next = await run(given);
+    expect(next.lines.at(-1)).toBe("done");
+    expect(statesOf(next).length).toBeGreaterThan(3);
+    expect((await run(given)).lines).toEqual(["done"]);
+  });
+
   it("keeps what TensorRT measured, and builds on it", async () => {
     const given = prepare("timing", "tensorrt11", 0);
     const measured = (): number => {
