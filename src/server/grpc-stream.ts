@@ -7,6 +7,12 @@ import type { InferMessage } from "./grpc-request.ts";
 /** Requests of one stream that may run at a time; more are not read. */
 const IN_FLIGHT_MAX = 64;
 
+/**
+ * How long after the last answer a stream is told that the server ends. A client of grpc-js forgets answers
+ * that it has not handed on when such a status comes, and Deno calls what it still holds sent.
+ */
+const STATUS_AFTER_MS = 50;
+
 export type StreamCall = ServerDuplexStream<InferMessage, object>;
 
 export class InferStream {
@@ -39,6 +45,7 @@ export class InferStream {
     await this.#finish(async () => {
       // A status does not wait for answers that are still to be sent.
       await this.#sent;
+      await new Promise((resolve) => setTimeout(resolve, STATUS_AFTER_MS));
       this.#call.emit("error", error);
     });
   }
