@@ -25,7 +25,7 @@ import { Reloader } from "./reload.ts";
 import { checkedSpec, rowCheck } from "./self-check.ts";
 import { memoryShape, modelSpec, openDims } from "./spec.ts";
 import type { ModelSpec } from "./spec.ts";
-import { sweep } from "./sweep.ts";
+import { sweep, sweepAsTheyEnd } from "./sweep.ts";
 import type { Log } from "./types.ts";
 
 /** What exists once the model is loaded. */
@@ -205,10 +205,9 @@ export class Owner {
   /** Of callers that cannot do so themselves: those whose threads ended, and our own after it gave up. */
   #sweep(): void {
     const { channels, spec } = this.loaded;
-    for (const channel of channels) {
-      const { index, watch } = channel;
-      if (index === 0 || (watch !== 0 && !isAlive(this.#native, watch))) sweep(spec, channel, this.#native);
-    }
+    const sweepOne = (channel: Channel): void => sweep(spec, channel, this.#native);
+    sweepOne(channels[0]);
+    sweepAsTheyEnd(channels.slice(1), sweepOne, (watch) => isAlive(this.#native, watch));
   }
 
   /** In place of a thread that was ended from outside: its memory, and its child process if it has one. */

@@ -19,3 +19,26 @@ export function sweep(spec: ModelSpec, channel: Channel, native: NativeResults):
     rows?.drop(slot);
   }
 }
+
+/** How often it is looked whether the thread of a caller has ended. */
+const LOOK_AGAIN_MS = 250;
+
+/**
+ * After a pipe was closed: sweeps the channels of callers whose threads have ended, now and as they end.
+ * A thread that lives does so itself, unless it ends before it comes to that.
+ */
+export function sweepAsTheyEnd(
+  channels: readonly Channel[],
+  sweepOne: (channel: Channel) => void,
+  isAlive: (watch: number) => boolean,
+): void {
+  const living = channels.filter((channel) => {
+    const { watch } = channel;
+    if (watch === 0) return false;
+    if (isAlive(watch)) return true;
+    sweepOne(channel);
+    return false;
+  });
+  if (living.length === 0) return;
+  setTimeout(() => sweepAsTheyEnd(living, sweepOne, isAlive), LOOK_AGAIN_MS).unref();
+}

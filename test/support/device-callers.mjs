@@ -44,8 +44,6 @@ async function askAndEnd(models, tensor, blockMs) {
   const data = { pipe: models.share(), tensor: tensor.share(), blockMs };
   const worker = new Worker(new URL(import.meta.url), { workerData: data });
   await new Promise((resolve) => worker.once("exit", resolve));
-  // Deno tells of the end before the thread is gone, and nobody looks after a thread that seems to live.
-  if ("Deno" in globalThis) await sleep(200);
 }
 
 /** The place of the thread that ended, once its rows are back. */
