@@ -1,6 +1,7 @@
 /** Which processes the models bench runs, and what its rows are compared with. */
 
 import type { Options } from "../lib/args.ts";
+import { LIMIT, baseline } from "../lib/limit.ts";
 import type { Row, Run, Table } from "../lib/plan.ts";
 import type { Runtime } from "../lib/process.ts";
 import type { Results } from "../lib/results.ts";
@@ -13,7 +14,7 @@ import * as all from "./settings.ts";
 import type { Named } from "./settings.ts";
 import type { ModelsSpec, Settings } from "./target.ts";
 
-export const LIMIT = "C loop";
+export { LIMIT, baseline };
 export const NAMES = {
   direct: "onnxruntime-node",
   batcher: "main-thread batcher",
@@ -110,16 +111,6 @@ function named(
   if (setting !== "") row.setting = setting;
   const name = [model, `${clients} clients`, runtime, contender, setting].filter(Boolean).join(", ");
   return { name, rows: new Map([["all", row]]), baseline: false };
-}
-
-/**
- * The best C loop that needs no more in flight than there are clients. The C loops themselves: the best of
- * all.
- */
-export function baseline(row: Row, results: Results): Row | undefined {
-  const loops = results.find({ contender: LIMIT, model: row.model! });
-  const clients = row.contender === LIMIT ? Infinity : row.in_flight;
-  return results.best(loops.filter((loop) => loop.in_flight <= clients));
 }
 
 /** Every C loop and every setting of trtpipe; of the others the best setting, and those that failed. */

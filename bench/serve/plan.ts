@@ -2,6 +2,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import type { Options } from "../lib/args.ts";
+import { LIMIT, baseline } from "../lib/limit.ts";
 import type { Row, Run, Table } from "../lib/plan.ts";
 import { RUNTIME_PATHS } from "../lib/process.ts";
 import type { Runtime } from "../lib/process.ts";
@@ -17,7 +18,7 @@ import type { PythonServer } from "./python.ts";
 import { CLIENTS, SERVE_BATCHERS, SERVE_LOOPS, SERVE_PYTHON, SERVE_TRTPIPE } from "./settings.ts";
 import type { Served } from "./settings.ts";
 
-export const LIMIT = "C loop";
+export { LIMIT, baseline };
 export const NAMES = {
   http: "trtpipe serve HTTP",
   grpc: "trtpipe serve gRPC",
@@ -157,13 +158,6 @@ function pythonServer(name: PythonServer, model: Served, { settings }: Named<Set
     path: name === "litserve" ? "/predict" : "/inference",
     hasStatus: false,
   };
-}
-
-/** The best C loop that needs no more in flight than there are clients; of the loops, the best of all. */
-export function baseline(row: Row, results: Results): Row | undefined {
-  const loops = results.find({ contender: LIMIT, model: row.model! });
-  const clients = row.contender === LIMIT ? Infinity : row.in_flight;
-  return results.best(loops.filter((loop) => loop.in_flight <= clients));
 }
 
 /** Every row: there are few. */
