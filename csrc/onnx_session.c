@@ -75,6 +75,9 @@ int32_t tp_onnx_session_open(const tp_ort *ort, const tp_onnx_source *source, tp
   if (options != NULL) ort->ReleaseSessionOptions(options);
   if (status == TP_OK) *session = made;
   else tp_free(made);
+  /* What reading and optimizing the model took is as large again as its weights. Runs never get it back:
+     they allocate on other threads. */
+  tp_memory_trim();
   return status;
 }
 
