@@ -23,8 +23,6 @@ export interface HttpOptions {
 
 /** How long the rest of a body that is not wanted may still come, so that its client reads the answer. */
 const LINGER_MS = 500;
-/** Answers up to this size are joined before they are written. */
-const JOIN_BYTES_MAX = 16 * 1024;
 
 export class HttpExchange implements Exchange {
   phase: Exchange["phase"] = "body";
@@ -107,12 +105,12 @@ export class HttpExchange implements Exchange {
     const bytes = body.length === 1 ? body[0].length : body.reduce((sum, chunk) => sum + chunk.length, 0);
     this.replyBytes = bytes;
     const unread = !request.complete;
-    const length = { ...headers, "content-length": bytes };
-    response.writeHead(status, this.#isLast() || unread ? { ...length, connection: "close" } : length);
+    headers["content-length"] = String(bytes);
+    if (unread || this.#isLast()) headers.connection = "close";
+    response.writeHead(status, headers);
     const wanted = request.method === "HEAD" ? [] : body;
     // One piece goes out with the headers.
-    const joins = !unread && wanted.length > 0 && bytes <= JOIN_BYTES_MAX;
-    if (joins) return void response.end(wanted.length === 1 ? wanted[0] : Buffer.concat(wanted, bytes));
+    if (wanted.length === 1 && !unread) return void response.end(wanted[0]);
     for (const chunk of wanted) response.write(chunk);
     if (unread) linger(request, response);
     else response.end();

@@ -4,12 +4,17 @@ import { failureOf } from "./failure.ts";
 
 export interface HttpReply {
   status: number;
-  headers: Readonly<Record<string, string>>;
+  /** Of this reply alone: whoever writes it adds to them. */
+  headers: Record<string, string>;
   /** Pieces that follow each other. */
   body: readonly Uint8Array[];
 }
 
-export function jsonReply(value: unknown, status = 200, headers: HttpReply["headers"] = {}): HttpReply {
+export function jsonReply(
+  value: unknown,
+  status = 200,
+  headers: Readonly<Record<string, string>> = {},
+): HttpReply {
   const body = [Buffer.from(JSON.stringify(value))];
   return { status, headers: { "content-type": "application/json", ...headers }, body };
 }

@@ -45,20 +45,17 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-const REPLY: HttpReply = {
-  status: 200,
-  headers: {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",
-  },
-  body: [Buffer.from(HTML)],
+const HEADERS: HttpReply["headers"] = {
+  "content-type": "text/html; charset=utf-8",
+  "content-security-policy": POLICY,
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-cache",
 };
+const BODY = [Buffer.from(HTML)];
 
 export function pageReply(): HttpReply {
-  return REPLY;
+  return { status: 200, headers: { ...HEADERS }, body: BODY };
 }
 
 function hash(text: string): string {
