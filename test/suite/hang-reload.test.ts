@@ -6,8 +6,7 @@ import type { Pipe, PipeConfig, PipeInput } from "trtpipe";
 import { loadNative } from "../../src/native/load.ts";
 import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
-import { until } from "../support/reloading.ts";
+import { opener, rejection, until, within } from "../support/pipes.ts";
 
 useFaultLibrary();
 const open = opener(afterEach);

@@ -7,7 +7,7 @@ import { INTERRUPT_MS } from "../../src/scheduler/watchdog.ts";
 import { callers } from "../support/caller-thread.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { slowModel } from "../models.ts";
-import { opener, rejection, sleep, within } from "../support/pipes.ts";
+import { opener, rejection, sleep, until, within } from "../support/pipes.ts";
 
 useFaultLibrary();
 const open = opener(afterEach);
@@ -30,14 +30,6 @@ const hung = (ms: number): PipeInput => request(-1, Fault.sleepMs, ms);
 async function ask(models: Pipe, number: number): Promise<number> {
   const { result } = await within(models(request(number)), `the answer to ${number}`);
   return ((result as Tensor).data as Float32Array)[2];
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadlineMs) throw new Error(`Never came true: ${what}`);
-    await sleep(5);
-  }
 }
 
 describe("a call that can be ended", () => {

@@ -5,7 +5,7 @@ import { InstanceLostError, PipeClosedError, Tensor } from "trtpipe";
 import type { Pipe, PipeConfig } from "trtpipe";
 import { callers } from "../support/caller-thread.ts";
 import { makeChannel } from "../support/memory.ts";
-import { opener, rejection, sleep, within } from "../support/pipes.ts";
+import { opener, rejection, sleep, until, within } from "../support/pipes.ts";
 
 const open = opener(afterEach);
 const caller = callers(afterEach);
@@ -42,14 +42,6 @@ async function openMortal(config: PipeConfig = {}): Promise<{ models: Pipe; logg
 async function ask(models: Pipe, value: number): Promise<number> {
   const { result } = await within(models({ data: Float32Array.of(value) }), `the answer to ${value}`);
   return (result as Tensor).data[0] as number;
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadlineMs) throw new Error(`Never came true: ${what}`);
-    await sleep(5);
-  }
 }
 
 describe("an instance that dies before it answers", () => {

@@ -12,7 +12,7 @@ import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { hostProcesses, isAlive } from "../support/host-processes.ts";
 import { makeChannel } from "../support/memory.ts";
 import { affineModel, eightfoldModel, perceptronModel } from "../support/models.ts";
-import { opener, rejection, sleep, within } from "../support/pipes.ts";
+import { opener, rejection, sleep, until, within } from "../support/pipes.ts";
 
 useFaultLibrary();
 const open = opener(afterEach);
@@ -26,14 +26,6 @@ function request(number: number, opcode: number = Fault.none, argument = 0): Pip
 async function ask(models: Pipe, number: number): Promise<number> {
   const { result } = await within(models(request(number)), `the answer to ${number}`);
   return ((result as Tensor).data as Float32Array)[2];
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 10_000;
-  while (!holds()) {
-    if (performance.now() > deadlineMs) throw new Error(`Never came true: ${what}`);
-    await sleep(5);
-  }
 }
 
 async function killed(pid: number): Promise<void> {

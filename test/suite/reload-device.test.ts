@@ -5,8 +5,7 @@ import { ConfigError, DeviceTensor, ExecutionError } from "trtpipe";
 import type { Pipe, PipeConfig } from "trtpipe";
 import { loadNative } from "../../src/native/load.ts";
 import { isEmpty, readBack } from "../support/device.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
-import { until } from "../support/reloading.ts";
+import { opener, rejection, until, within } from "../support/pipes.ts";
 import { libraries, negationModel, unaryModel, useFakeCuda } from "../support/tensorrt.ts";
 
 useFakeCuda();

@@ -11,8 +11,8 @@ import type { ModelBytes } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { hostProcesses } from "../support/host-processes.ts";
 import { makeChannel } from "../support/memory.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
-import { factorModel, factorOf, until } from "../support/reloading.ts";
+import { opener, rejection, until, within } from "../support/pipes.ts";
+import { factorModel, factorOf } from "../support/reloading.ts";
 import { libraries, negationModel, unaryModel, useFakeCuda } from "../support/tensorrt.ts";
 
 useFaultLibrary();

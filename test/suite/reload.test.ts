@@ -9,8 +9,8 @@ import type { Pipe, PipeConfig, ReloadOptions } from "trtpipe";
 import { loadNative } from "../../src/native/load.ts";
 import { fixedBatchModel, identityModel, sumAndProductModel } from "../models.ts";
 import { callers } from "../support/caller-thread.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
-import { Bound, factorModel, factorOf, newBounds, reloadFactor, until } from "../support/reloading.ts";
+import { opener, rejection, until, within } from "../support/pipes.ts";
+import { Bound, factorModel, factorOf, newBounds, reloadFactor } from "../support/reloading.ts";
 
 const open = opener(afterEach);
 const caller = callers(afterEach);

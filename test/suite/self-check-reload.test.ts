@@ -5,8 +5,8 @@ import { InstanceLostError, ModelLoadError, Tensor } from "trtpipe";
 import type { Pipe, PipeConfig, ReloadOptions } from "trtpipe";
 import { loadNative } from "../../src/native/load.ts";
 import { fixedBatchModel } from "../models.ts";
-import { opener, rejection, within } from "../support/pipes.ts";
-import { factorModel, factorOf, until } from "../support/reloading.ts";
+import { opener, rejection, until, within } from "../support/pipes.ts";
+import { factorModel, factorOf } from "../support/reloading.ts";
 import { centred, model, noisy, running, wrongAboveFour } from "../support/row-mixing.ts";
 
 const open = opener(afterEach);

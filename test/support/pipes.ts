@@ -33,6 +33,15 @@ export async function within<T>(promise: Promise<T>, what: string, limitMs: numb
   }
 }
 
+/** Waits until `holds` does; an error that says what never came true. */
+export async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadlineMs = performance.now() + 2 * LIMIT_MS;
+  while (!holds()) {
+    if (performance.now() > deadlineMs) throw new Error(`Never came true: ${what}`);
+    await sleep(5);
+  }
+}
+
 /** The error that a promise rejects with; that it does not reject is an error, too. */
 export async function rejection(promise: Promise<unknown>, what = "the promise"): Promise<Error> {
   let value: unknown;

@@ -4,7 +4,7 @@ import { Tensor } from "trtpipe";
 import type { Pipe } from "trtpipe";
 import { GraphBuilder } from "../../src/onnx/graph-builder.ts";
 import type { ModelBytes } from "../models.ts";
-import { sleep, within } from "./pipes.ts";
+import { within } from "./pipes.ts";
 
 /** x float32 [N, 4] -> y = factor * x [N, 4]; exact for small integers. */
 export function factorModel(
@@ -36,12 +36,4 @@ export async function reloadFactor(models: Pipe, bounds: Int32Array, factor: num
   Atomics.store(bounds, Bound.highest, factor);
   await within(models.reload({ model: factorModel(factor) }), `the reload of factor ${factor}`, 30_000);
   Atomics.store(bounds, Bound.lowest, factor);
-}
-
-export async function until(what: string, holds: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 20_000;
-  while (!holds()) {
-    if (performance.now() > deadlineMs) throw new Error(`Never came true: ${what}`);
-    await sleep(5);
-  }
 }
