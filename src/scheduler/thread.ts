@@ -31,13 +31,16 @@ export interface ThreadEvents<From extends Report> {
   onExit(thread: Thread<From>): void;
 }
 
+/** Bun collects such a thread's heap after 1 MB of garbage instead of 32. Other runtimes do not know it. */
+const SMALL_HEAP: object = { smol: true };
+
 export function startThread<From extends Report>(
   url: URL,
   instance: number,
   number: number,
   events: ThreadEvents<From>,
 ): Thread<From> {
-  const worker = new Worker(url, { name: `trtpipe instance ${instance}` });
+  const worker = new Worker(url, { name: `trtpipe instance ${instance}`, ...SMALL_HEAP });
   let letGo = (): void => {};
   const exited = new Promise<void>((resolve) => (letGo = resolve));
   const thread: Thread<From> = {
