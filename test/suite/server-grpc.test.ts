@@ -169,12 +169,13 @@ function windowsOf(port: number): Promise<{ stream: number; connection: number }
       left = Buffer.concat([left, chunk]);
       while (left.length >= 9 && left.length >= 9 + left.readUIntBE(0, 3)) {
         const value = left.subarray(9, 9 + left.readUIntBE(0, 3));
-        const type = left[3];
-        // SETTINGS are pairs of a number, 4 for a stream's window, and a value; 8 is a WINDOW_UPDATE.
-        for (let at = 0; type === 4 && at < value.length; at += 6) {
-          if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
+        // SETTINGS are pairs of a number, 4 for a stream's window, and a value. 8 is a WINDOW_UPDATE.
+        if (left[3] === 4) {
+          for (let at = 0; at < value.length; at += 6) {
+            if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
+          }
         }
-        if (type === 8) connection = 65_535 + value.readUInt32BE(0);
+        if (left[3] === 8) connection = 65_535 + value.readUInt32BE(0);
         left = left.subarray(9 + value.length);
       }
       if (stream === 0 || connection === 0) return;
