@@ -11,7 +11,7 @@ import { isRight, readModelData } from "../models/data.ts";
 import type { ModelData, ModelName } from "../models/data.ts";
 import { checkedTarget } from "../models/target.ts";
 import type { Inference } from "../models/target.ts";
-import { openGrpc } from "./grpc.ts";
+import { RawGrpcConnection, grpcBytes, grpcFloats } from "./raw-grpc.ts";
 import { RawConnection, wireBytes } from "./raw-http.ts";
 import { ServerProcess, freePort } from "./server-process.ts";
 import { floatsOf, requestOf } from "./wire.ts";
@@ -127,7 +127,7 @@ async function firstAnswer(): Promise<void> {
 }
 
 function open(): Inference<unknown> {
-  if (spec.protocol === "grpc") return openGrpc(grpcPort, model) as Inference<unknown>;
+  if (spec.protocol === "grpc") return openGrpc(model) as Inference<unknown>;
   return openHttp(model) as Inference<unknown>;
 }
 
@@ -147,11 +147,27 @@ function openHttp({ inputs }: ModelData): Inference<RawAnswer> {
   };
 }
 
+function openGrpc({ inputs }: ModelData): Inference<Buffer> {
+  const connection = new RawGrpcConnection(grpcPort);
+  return {
+    send: (item) => connection.send(requests()[inputs.indexOf(item)]),
+    output: grpcFloats,
+    close: () => {
+      connection.close();
+      return Promise.resolve();
+    },
+  };
+}
+
 let made: Buffer[] | undefined;
 
 /** The requests as they go over the wire, one for each input. */
 function requests(): Buffer[] {
-  made ??= model.inputs.map((item) => wireBytes(requestOf(spec.format, model, item, spec.path), port));
+  made ??= model.inputs.map((item) =>
+    spec.protocol === "grpc"
+      ? grpcBytes(model, item)
+      : wireBytes(requestOf(spec.format, model, item, spec.path), port),
+  );
   return made;
 }
 

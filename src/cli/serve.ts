@@ -7,6 +7,7 @@ import type { LogLevel } from "../server/log.ts";
 import { findSources } from "../server/sources.ts";
 import { numberOf } from "./arguments.ts";
 import { FAILED, OK, makeCommand, type Command } from "./command.ts";
+import { markLessOften } from "./garbage.ts";
 import { orphaned } from "./orphan.ts";
 import { pipeArgs, pipeKeysOf } from "./pipe-args.ts";
 import type { Terminal } from "./terminal.ts";
@@ -69,6 +70,7 @@ export const command: Command = makeCommand({
     const sources = () => findSources(given.model, defaults, versions, given.name);
     // What is wrong with the command line is told before anything is started.
     sources();
+    markLessOften();
     const limit = (name: "max-body" | "max-buffered" | "max-connections", max: number) =>
       given[name] === undefined ? undefined : numberOf(`--${name}`, given[name], 1, max);
     const limits = {

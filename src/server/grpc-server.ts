@@ -21,6 +21,7 @@ import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
 import type { InferMessage } from "./grpc-request.ts";
 import { InferStream } from "./grpc-stream.ts";
 import type { StreamCall } from "./grpc-stream.ts";
+import { widenWindows } from "./grpc-windows.ts";
 import type { Limits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
 
@@ -107,9 +108,13 @@ export class GrpcServer {
     const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
     const credentials = this.#packages.grpc.ServerCredentials.createInsecure();
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, credentials, (error, bound) =>
-        error ? reject(new ListenError("gRPC", host, port, "--grpc-port", error)) : resolve(bound),
-      );
+      this.#server.bindAsync(address, credentials, (error, bound) => {
+        if (error) return reject(new ListenError("gRPC", host, port, "--grpc-port", error));
+        if (!widenWindows(this.#server)) {
+          this.#options.log("warn", "Cannot widen the windows of gRPC: large requests take longer", {});
+        }
+        resolve(bound);
+      });
     });
   }
 

@@ -1,7 +1,9 @@
 /** The Open Inference Protocol over gRPC, by a client that is made from the same file. */
 
+import { connect as connectSocket } from "node:net";
 import type * as GrpcJs from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CONNECTION_BYTES, STREAM_BYTES } from "../../src/server/grpc-windows.ts";
 import { identityModel, sumAndProductModel } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { begin, connector } from "../support/grpc.ts";
@@ -147,6 +149,41 @@ describe("inference", () => {
     await ask1("ModelInfer", fault(Fault.none));
   });
 });
+
+describe("a connection", () => {
+  it("begins with windows that large requests fit into", async () => {
+    const windows = await within(windowsOf(running.grpcPort), "the first frames");
+    expect(windows).toEqual({ stream: STREAM_BYTES, connection: CONNECTION_BYTES });
+  });
+});
+
+/** What a server of HTTP/2 lets a client send before the client has sent anything. */
+function windowsOf(port: number): Promise<{ stream: number; connection: number }> {
+  const socket = connectSocket({ port, host: "127.0.0.1" });
+  socket.write(Buffer.from("505249202a20485454502f322e300d0a0d0a534d0d0a0d0a000000040000000000", "hex"));
+  let [stream, connection] = [0, 0];
+  let left = Buffer.alloc(0);
+  return new Promise((resolve, reject) => {
+    socket.on("error", reject);
+    socket.on("data", (chunk) => {
+      left = Buffer.concat([left, chunk]);
+      while (left.length >= 9 && left.length >= 9 + left.readUIntBE(0, 3)) {
+        const value = left.subarray(9, 9 + left.readUIntBE(0, 3));
+        // SETTINGS are pairs of a number, 4 for a stream's window, and a value. 8 is a WINDOW_UPDATE.
+        if (left[3] === 4) {
+          for (let at = 0; at < value.length; at += 6) {
+            if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
+          }
+        }
+        if (left[3] === 8) connection = 65_535 + value.readUInt32BE(0);
+        left = left.subarray(9 + value.length);
+      }
+      if (stream === 0 || connection === 0) return;
+      socket.destroy();
+      resolve({ stream, connection });
+    });
+  });
+}
 
 describe("calls that end early", () => {
   const inFlight = async (): Promise<number> => {

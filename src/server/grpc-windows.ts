@@ -1,0 +1,26 @@
+/** Flow control of the gRPC server: how much a client may send before it must wait for this side. */
+
+import type { Http2Server, ServerHttp2Session } from "node:http2";
+import type { Server } from "@grpc/grpc-js";
+
+/**
+ * For each stream. HTTP/2's default is 64 KiB: an image of 602 KB then takes ten round trips, and each wakes
+ * both processes. It holds nothing back: grpc-js reads a message as it comes, up to its largest size.
+ */
+export const STREAM_BYTES: number = 4 * 2 ** 20;
+/** For all streams of a connection. */
+export const CONNECTION_BYTES: number = 16 * 2 ** 20;
+
+/**
+ * For connections to come; call it when the server listens. grpc-js has an option for its clients and none
+ * for its servers, so this asks the HTTP/2 servers that it keeps. False if it keeps them elsewhere.
+ */
+export function widenWindows(server: Server): boolean {
+  const { http2Servers } = server as unknown as { http2Servers?: ReadonlyMap<Http2Server, unknown> };
+  if (!(http2Servers instanceof Map) || http2Servers.size === 0) return false;
+  for (const http2 of http2Servers.keys()) {
+    http2.updateSettings({ initialWindowSize: STREAM_BYTES });
+    http2.on("session", (session: ServerHttp2Session) => session.setLocalWindowSize(CONNECTION_BYTES));
+  }
+  return true;
+}
