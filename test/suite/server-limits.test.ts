@@ -218,7 +218,7 @@ describe("mean clients", () => {
 
   it.each([
     ["no HTTP", "HELLO\r\n\r\n", 400],
-    ["an unknown method", "BREW / HTTP/1.1\r\nHost: test\r\n\r\n", 400],
+    ["an unknown method", "BREW / HTTP/1.1\r\nHost: test\r\n\r\n", 405],
     ["two lengths", post(PATH, ["Content-Length: 3", "Transfer-Encoding: chunked"]), 400],
     ["a negative length", post(PATH, ["Content-Length: -3"]), 400],
     [
