@@ -148,6 +148,16 @@ describe("inference in JSON", () => {
     expect(nested.json).toEqual(flat.json);
   });
 
+  it("takes null for what a client does not have", async () => {
+    const request = {
+      id: null,
+      parameters: null,
+      outputs: null,
+      inputs: [{ ...x(row(1)), parameters: null }],
+    };
+    expect(await infer("affine", request)).toMatchObject({ status: 200, json: { outputs: [{ name: "y" }] } });
+  });
+
   it("answers with the outputs that were asked for, in their order", async () => {
     const inputs = ["a", "b"].map((name, i) => jsonInput(name, "FP32", [1, 4], row(i)));
     const names = (answer: Answer): string[] =>
@@ -201,6 +211,13 @@ describe("inference in JSON", () => {
     ],
     ["another name", JSON.stringify({ inputs: [jsonInput("z", "FP32", [1, 4], row(1))] }), '"z"'],
     ["an input twice", JSON.stringify({ inputs: [x(row(1)), x(row(1))] }), "expected each input once"],
+    [
+      "lists of several lengths",
+      JSON.stringify({ inputs: [x([row(1), [5, 6, 7]], [2, 4])] }),
+      "expected lists of one length, got one of 4 and one of 3 numbers",
+    ],
+    ["a dimension below 0", JSON.stringify({ inputs: [x(row(1), [-1, 4])] }), "at least 0, got [-1,4]"],
+    ["an id that is no text", JSON.stringify({ id: 7, inputs: [x(row(1))] }), "expected a string, got 7"],
     ["no rows", JSON.stringify({ inputs: [x([], [0, 4])] }), "expected at least 1 row"],
     [
       "a sequence",
@@ -227,7 +244,10 @@ describe("inference in JSON", () => {
       outputs: [{ data: [1, 2, 3, 9_007_199_254_740_991] }],
     });
     const lost = await sendNumbers("[1,2,3,9007199254740993]");
-    expect([lost.status, errorOf(lost)]).toEqual([400, expect.stringContaining("at element 3")]);
+    expect([lost.status, errorOf(lost)]).toEqual([
+      400,
+      expect.stringContaining("at element 3, as a bigint or"),
+    ]);
     expect((await sendNumbers("[1,2,3,0.5]")).status).toBe(400);
   });
 });
