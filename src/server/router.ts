@@ -12,7 +12,7 @@ import type { InferRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { pageReply } from "./page.ts";
-import { RequestReader } from "./request-reader.ts";
+import { RequestReader, readRaw } from "./request-reader.ts";
 import type { ServerStatus } from "./status.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -160,7 +160,10 @@ export class Router {
     const startMs = performance.now();
     let request: InferRequest;
     try {
-      request = this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
+      request =
+        length === "0" && body.bytes > 0
+          ? readRaw(model.description, body.chunks)
+          : this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
     } catch (error) {
       model.countFailure("http", error, startMs);
       throw error;

@@ -317,6 +317,26 @@ describe("inference with binary data", () => {
     expect((await send("/v2/models/affine/infer", good)).status).toBe(200);
   });
 
+  it("takes the bytes of the only input alone", async () => {
+    const headers = { "inference-header-content-length": "0" };
+    const rows = bytesOf(counting([5, 4]));
+    const answer = await send("/v2/models/affine/infer", {
+      body: [rows.slice(0, 7), rows.slice(7)],
+      headers,
+    });
+    const { json: head, bytes } = readBinary(answer);
+    expect(head).toMatchObject({ model_name: "affine", outputs: [{ name: "y", shape: [5, 4] }] });
+    const wanted = Float32Array.from(new Float32Array(rows.slice().buffer), (value) => 2 * value + 1);
+    expect(bytes).toEqual([Buffer.from(wanted.buffer)]);
+    const refused = async (model: string, body: Uint8Array | string): Promise<string> => {
+      const { status, json } = await send(`/v2/models/${model}/infer`, { body, headers });
+      return `${status} ${(json as { error: string }).error}`;
+    };
+    expect(await refused("affine", rows.slice(0, 15))).toMatch(/^400 .*input "x"/);
+    expect(await refused("pair", rows)).toMatch(/^400 .*a model with one input, got one with 2/);
+    expect(await refused("affine", "")).toMatch(/^400 .*not JSON/);
+  });
+
   it("refuses BYTES by the input's name", async () => {
     const asked = binaryBody([{ name: "x", datatype: "BYTES", shape: [1], bytes: floats }]);
     expect(errorOf(await send("/v2/models/affine/infer", asked))).toContain('input "x": BYTES');
