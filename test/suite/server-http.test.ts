@@ -329,8 +329,8 @@ describe("inference with binary data", () => {
     const wanted = Float32Array.from(new Float32Array(rows.slice().buffer), (value) => 2 * value + 1);
     expect(bytes).toEqual([Buffer.from(wanted.buffer)]);
     const refused = async (model: string, body: Uint8Array | string): Promise<string> => {
-      const { status, json } = await send(`/v2/models/${model}/infer`, { body, headers });
-      return `${status} ${(json as { error: string }).error}`;
+      const refusal = await send(`/v2/models/${model}/infer`, { body, headers });
+      return `${refusal.status} ${errorOf(refusal)}`;
     };
     expect(await refused("affine", rows.slice(0, 15))).toMatch(/^400 .*input "x"/);
     expect(await refused("pair", rows)).toMatch(/^400 .*a model with one input, got one with 2/);
