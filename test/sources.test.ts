@@ -53,9 +53,11 @@ describe("a folder", () => {
     symlinkSync("/nowhere", join(folder, "gone.onnx"));
     symlinkSync("/nowhere", join(folder, "gone"));
     symlinkSync("loop", join(folder, "loop"));
+    mkdirSync(join(folder, "d", "1"), { recursive: true });
+    symlinkSync("/nowhere", join(folder, "d", "1", "model.onnx"));
     symlinkSync("/nowhere", join(folder, "a", "2"));
     // The model's own loading says what becomes of it.
-    expect(names(find())).toEqual(["a/1", "b/1", "gone/1", "linked/1"]);
+    expect(names(find())).toEqual(["a/1", "b/1", "d/1", "gone/1", "linked/1"]);
   });
 
   it("has good models beside wrong ones, which say what is wrong", () => {

@@ -151,7 +151,10 @@ function orError(read: () => Source[], instead: () => readonly Source[], path: s
 }
 
 function modelIn(folder: string): string | undefined {
-  const file = isFolder(folder) ? MODEL_FILES.find((name) => existsSync(join(folder, name))) : undefined;
+  if (!isFolder(folder)) return undefined;
+  // Throws where it may not be read: that a model cannot be seen is not that there is none.
+  const files = new Set(readdirSync(folder));
+  const file = MODEL_FILES.find((name) => files.has(name));
   return file === undefined ? undefined : resolve(folder, file);
 }
 
