@@ -218,7 +218,11 @@ export class Catalog {
       isLost: true,
     });
     this.#options.changed();
-    void model.close();
+    model.close().catch((error: unknown) => {
+      this.#options.log("error", `Cannot end ${entry.name} version ${entry.version}`, {
+        error: String(error),
+      });
+    });
   }
 
   async #unload(entry: Entry): Promise<void> {
