@@ -99,6 +99,14 @@ describe("a file in TOML", () => {
     expect(wrong(text)).toMatch(expected);
   });
 
+  it("is UTF-8, with or without a byte order mark", () => {
+    const text = '[a]\nmodel = "é.onnx"\n';
+    expect(wrong(`\uFEFF${text}`)).toBe(undefined);
+    const path = put("latin1.toml");
+    writeFileSync(path, Buffer.from(text, "latin1"));
+    expect(find(path)[0].error?.message).toContain("expected a file in TOML");
+  });
+
   it("does not name a model for a key of the command line", () => {
     expect(wrong('[a]\nmodel = "a.onnx"\n', { max: "0" })).toMatch(/got "0"$/);
   });

@@ -19,6 +19,8 @@ interface Entry {
   model: ServedModel | null;
   /** It was served, and its pipe gave up: nobody asked for that. */
   isLost: boolean;
+  /** How often that was so, or could not be mended. */
+  losses: number;
   tally: Tally;
 }
 
@@ -27,6 +29,8 @@ export interface CatalogOptions {
   sources: () => readonly Source[];
   /** Whether clients may load and unload models. */
   mayChange: boolean;
+  /** ms after which a lost model is loaded anew; each time twice as many as before, up to 32 times. */
+  reviveMs: number;
   spans: Spans;
   log: Log;
   /** Called when `ready` may have changed. */
@@ -83,7 +87,7 @@ export class Catalog {
     if (entry.model !== null) return entry.model;
     const text = `Model "${name}" version ${entry.version} is not ready: ${entry.reason || entry.state}`;
     const isLate = entry.isLost || entry.state === "LOADING";
-    throw new RequestError(isLate ? 503 : 404, text, { "retry-after": "1" });
+    throw isLate ? new RequestError(503, text, { "retry-after": "1" }) : new RequestError(404, text);
   }
 
   /** Versions of a model that can be called, the lowest first. */
@@ -123,7 +127,7 @@ export class Catalog {
     try {
       return this.#options.sources();
     } catch (error) {
-      this.#options.log("warn", "Cannot look for models", { error: String(error) });
+      this.#warn("Cannot look for models", error);
       return [];
     }
   }
@@ -211,18 +215,36 @@ export class Catalog {
   /** A pipe that was not asked to end has given up, and said why in the log. */
   #onRefused(entry: Entry, model: ServedModel): void {
     if (entry.model !== model || this.#closing) return;
-    Object.assign(entry, {
-      state: "UNAVAILABLE",
-      reason: "its instances were lost",
-      model: null,
-      isLost: true,
-    });
+    const reason = "its instances were lost";
+    Object.assign(entry, { state: "UNAVAILABLE", reason, model: null, isLost: true });
     this.#options.changed();
-    model.close().catch((error: unknown) => {
-      this.#options.log("error", `Cannot end ${entry.name} version ${entry.version}`, {
-        error: String(error),
+    model.close().catch((error: unknown) => this.#warn(`Cannot end ${entry.name}`, error));
+    this.#reviveLater(entry);
+  }
+
+  #reviveLater(entry: Entry): void {
+    const delayMs = this.#options.reviveMs * 2 ** Math.min(entry.losses++, 5);
+    setTimeout(() => void this.#revive(entry), delayMs).unref();
+  }
+
+  /** Nobody may be there who could ask for it. */
+  async #revive(entry: Entry): Promise<void> {
+    const { name, version } = entry;
+    try {
+      await this.#inTurn(name, async () => {
+        if (!entry.isLost || this.#closing) return;
+        const source = this.#options.sources().find((one) => one.name === name && one.version === version);
+        if (source === undefined) throw unknownModel(name, version);
+        await this.#load(source);
       });
-    });
+    } catch (error) {
+      this.#warn(`Cannot bring ${name} back yet`, error);
+      this.#reviveLater(entry);
+    }
+  }
+
+  #warn(text: string, error: unknown): void {
+    this.#options.log("warn", text, { error: String(error) });
   }
 
   async #unload(entry: Entry): Promise<void> {
@@ -246,7 +268,7 @@ export class Catalog {
 
 function newEntry(name: string, version: string): Entry {
   const tally = new Tally();
-  return { name, version, state: "UNAVAILABLE", reason: "", model: null, isLost: false, tally };
+  return { name, version, state: "UNAVAILABLE", reason: "", model: null, isLost: false, losses: 0, tally };
 }
 
 /** The highest version that is ready, or else the highest. Looked for by every request. */

@@ -181,7 +181,7 @@ function isTable(value: unknown): value is Table {
 
 function readToml(path: string): Table {
   try {
-    return parse(readFileSync(path, "utf8"));
+    return parse(new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path)));
   } catch (error) {
     const [why] = (error instanceof Error ? error.message : String(error)).split("\n", 1);
     const at = error instanceof TomlError ? `line ${error.line}, column ${error.column}: ` : "";

@@ -126,13 +126,14 @@ describe("counters", () => {
 });
 
 describe("a model whose instances were all lost", () => {
+  const mortal: PipeConfig = {
+    backend: "(shape=1)Identity",
+    max: 1,
+    max_queue: SLOTS,
+    workerUrl: new URL("../support/dying-worker.mjs", import.meta.url),
+  };
+
   it("makes it and the server unready until it is loaded anew", async () => {
-    const mortal: PipeConfig = {
-      backend: "(shape=1)Identity",
-      max: 1,
-      max_queue: SLOTS,
-      workerUrl: new URL("../support/dying-worker.mjs", import.meta.url),
-    };
     const other: PipeConfig = { backend: "(shape=4)Identity" };
     const options = { mayChange: true, grpcPort: 0 };
     const { port, grpcPort } = await start({ mortal, other }, options);
@@ -171,4 +172,20 @@ describe("a model whose instances were all lost", () => {
     const key = 'trtpipe_requests_total{model="mortal",version="1",protocol="http",outcome="ok"}';
     expect(counts.get(key)).toBe(2);
   }, 20_000);
+
+  it("is loaded anew by the server, as often as that takes", async () => {
+    const models: Record<string, PipeConfig> = { mortal };
+    const { port, logged } = await start(models, { reviveMs: 200 });
+    const infer = (value: number): Promise<Answer> =>
+      post(port, "/v2/models/mortal/infer", { inputs: [jsonInput("input", "FP32", [1, 1], [value])] });
+    const ready = async (): Promise<number> => (await ask(port, "/v2/health/ready")).status;
+    await within(Promise.all([1, 2, 3, 4, 5].map(() => infer(DEATH))), "five deaths");
+    models.mortal = { backend: "OnnxTensr" };
+    const failures = () => logged.filter(({ text }) => text === "Cannot bring mortal back yet").length;
+    await expect.poll(failures, { timeout: 10_000 }).toBeGreaterThan(1);
+    expect([await ready(), (await infer(1)).status]).toEqual([503, 503]);
+    models.mortal = mortal;
+    await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+    expect((await infer(1)).status).toBe(200);
+  }, 40_000);
 });
