@@ -39,8 +39,8 @@ export class Tally {
 
   count(protocol: Protocol, outcome: Outcome, startMs: number): void {
     const key = `${protocol} ${outcome}`;
-    const entry = this.counts.get(key) ?? { protocol, outcome, count: 0 };
-    this.counts.set(key, entry);
+    let entry = this.counts.get(key);
+    if (entry === undefined) this.counts.set(key, (entry = { protocol, outcome, count: 0 }));
     entry.count++;
     const ms = performance.now() - startMs;
     this.seconds.observe(ms / 1000);
