@@ -10,6 +10,7 @@ export { onnxruntimes, tensorrtPaths } from "./pipe/load-message.ts";
 export { inspectEngineFile } from "./backends/engine-file.ts";
 export type { EngineFile } from "./backends/engine-file.ts";
 export { callerOf } from "./pipe/callable.ts";
+export { parseConfig } from "./pipe/config.ts";
 export { dtypeOfNumber, dtypes, isDtype } from "./pipe/dtype.ts";
 export { batchOf } from "./onnx/batch.ts";
 export { checkExternalData } from "./onnx/external-data.ts";

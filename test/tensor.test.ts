@@ -345,7 +345,8 @@ describe("Tensor.from a list", () => {
     [
       [2 ** 53],
       "int64",
-      "an integer from -9223372036854775808 to 9223372036854775807 at element 0",
+      "an integer from -9223372036854775808 to 9223372036854775807 at element 0, " +
+        "as a bigint or as binary data because numbers of this size lose digits",
       "9007199254740992",
     ],
     [[NaN], "uint8", "an integer from 0 to 255 at element 0", "NaN"],

@@ -68,8 +68,9 @@ export const command: Command = makeCommand({
     const defaults = pipeKeysOf(given);
     const versions = given.versions === "all" ? "all" : "latest";
     const sources = () => findSources(given.model, defaults, versions, given.name);
-    // What is wrong with the command line is told before anything is started.
-    sources();
+    // What is wrong with the command line, or a configuration, is told before anything is started.
+    const wrong = sources().find(({ error }) => error !== undefined);
+    if (wrong !== undefined) throw wrong.error;
     markLessOften();
     const limit = (name: "max-body" | "max-buffered" | "max-connections", max: number) =>
       given[name] === undefined ? undefined : numberOf(`--${name}`, given[name], 1, max);
@@ -80,7 +81,8 @@ export const command: Command = makeCommand({
     };
     const server = new InferenceServer({
       sources,
-      host: given.host,
+      // An address of IPv6 as URLs have it, too.
+      host: given.host.replace(/^\[(.+)\]$/, "$1"),
       port: numberOf("--port", given.port, 0, 65_535),
       grpcPort: grpcPortOf(given["grpc-port"]),
       mayChange: given["model-control"] === true,
@@ -90,7 +92,9 @@ export const command: Command = makeCommand({
       logsRequests: given["log-level"] === "debug",
       version: __VERSION__,
     });
-    return serve(server, given.json === true, terminal);
+    terminal.goOnUnread();
+    const without = given["grpc-port"] === "off" ? "without gRPC" : `without gRPC (${INSTALL_GRPC})`;
+    return serve(server, { json: given.json === true, without }, terminal);
   },
 });
 
@@ -100,7 +104,11 @@ function grpcPortOf(given: string | undefined): number | "auto" | null {
 }
 
 /** Serves until the terminal's signal, or npm's end. Resolves with the exit status. */
-async function serve(server: InferenceServer, json: boolean, terminal: Terminal): Promise<number> {
+async function serve(
+  server: InferenceServer,
+  { json, without }: { json: boolean; without: string },
+  terminal: Terminal,
+): Promise<number> {
   const signalled = new Promise<void>((resolve) => {
     if (terminal.signal.aborted) resolve();
     terminal.signal.addEventListener("abort", () => resolve(), { once: true });
@@ -113,7 +121,7 @@ async function serve(server: InferenceServer, json: boolean, terminal: Terminal)
   try {
     const loaded = await Promise.race([server.load().then(() => true), stopped.then(() => false)]);
     if (loaded) {
-      const also = grpc === null ? `without gRPC (${INSTALL_GRPC})` : `gRPC at ${grpc}`;
+      const also = grpc === null ? without : `gRPC at ${grpc}`;
       terminal.out(json ? JSON.stringify({ http, grpc }) : `Serving at ${http}, ${also}`);
       await stopped;
     }

@@ -7,6 +7,8 @@ export interface Terminal {
   note(text: string): void;
   /** Raw text to stderr, for a line that is drawn anew. */
   draw(text: string): void;
+  /** From now on the process does not end when nobody reads its stdout any more. */
+  goOnUnread(): void;
   /** Whether stdout shows colours. */
   colours: boolean;
   /** Width of stderr where lines can be drawn anew, else undefined. */
@@ -18,12 +20,20 @@ export interface Terminal {
 /** The terminal of this process. */
 export function terminal(): Terminal {
   const { stdout, stderr } = process;
-  // `trtpipe inspect MODEL | head` is no failure.
-  stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  let goesOn = false;
+  stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // `trtpipe inspect MODEL | head` is no failure.
+    if (!goesOn) process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
+  // What is told besides is not worth the end of what it is about.
+  stderr.on("error", () => {});
   return {
     out: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),
     draw: (text) => void stderr.write(text),
+    goOnUnread: () => {
+      goesOn = true;
+    },
     colours: stdout.isTTY === true && !process.env.NO_COLOR,
     columns: stderr.isTTY === true && process.env.TERM !== "dumb" ? stderr.columns || 80 : undefined,
     signal: stopSignal(),

@@ -50,6 +50,7 @@ export class Caller {
   #resolve: Resolve = () => {};
   #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
+  #onRefused: () => void = () => {};
 
   readonly counts: CallerCounts = newCounts();
 
@@ -168,8 +169,15 @@ export class Caller {
 
   /** Refuses new requests from now on, with the error that `failure` makes. */
   refuse(failure: () => Error): void {
+    const isFirst = this.#failure === null;
     this.#failure ??= failure;
     this.#room.refuse(failure);
+    if (isFirst) this.#onRefused();
+  }
+
+  /** Calls `tell`, and nobody else, when it begins to refuse. */
+  whenRefused(tell: () => void): void {
+    this.#onRefused = tell;
   }
 
   /** Rejects everything in flight: nobody will answer any more. The slots are not used again. */

@@ -62,7 +62,8 @@ export function encodeValues(values: ArrayLike<unknown>, dtype: Dtype): TensorDa
   for (let i = 0; i < values.length; i++) {
     const encoded = info.range === null ? encodeFloat(values[i], dtype) : encodeInteger(values[i], info);
     if (encoded === undefined) {
-      throw new InputError("data", `${describeValues(dtype)} at element ${i}`, show(values[i]));
+      const hint = hasLostDigits(values[i], info) ? DIGITS : "";
+      throw new InputError("data", `${describeValues(dtype)} at element ${i}${hint}`, show(values[i]));
     }
     data[i] = encoded;
   }
@@ -83,6 +84,12 @@ function encodeInteger(value: unknown, { range, bytes }: DtypeInfo): number | bi
   else return undefined;
   if (integer < range![0] || integer > range![1]) return undefined;
   return bytes === 8 ? integer : Number(integer);
+}
+
+const DIGITS = ", as a bigint or as binary data because numbers of this size lose digits";
+
+function hasLostDigits(value: unknown, { range, bytes }: DtypeInfo): boolean {
+  return range !== null && bytes === 8 && Number.isInteger(value) && !Number.isSafeInteger(value);
 }
 
 function describeValues(dtype: Dtype): string {

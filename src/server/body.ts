@@ -1,6 +1,7 @@
 /** A request's body: read in pieces, decompressed, and counted, so that no client can fill the memory. */
 
 import { createGunzip, createInflate } from "node:zlib";
+import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
 import { ClientGone, RequestError } from "./failure.ts";
 import type { Budget, Limits } from "./limits.ts";
@@ -62,6 +63,11 @@ function free({ buffer, byteLength }: Uint8Array): void {
 
 export function tooLarge({ bodyBytes }: Limits): RequestError {
   return new RequestError(413, `Cannot accept a body of more than ${bodyBytes} bytes`);
+}
+
+/** Whether a request says beforehand that its body is too large. */
+export function announcesTooMuch(headers: IncomingHttpHeaders, { bodyBytes }: Limits): boolean {
+  return Number(headers["content-length"] ?? 0) > bodyBytes && !headers["content-encoding"];
 }
 
 /**

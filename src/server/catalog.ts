@@ -6,6 +6,7 @@ import { RequestError, failureOf } from "./failure.ts";
 import { ServedModel } from "./served-model.ts";
 import type { Source } from "./sources.ts";
 import type { Spans } from "./spans.ts";
+import { Tally } from "./tally.ts";
 
 export type ModelState = "LOADING" | "READY" | "UNLOADING" | "UNAVAILABLE";
 
@@ -16,6 +17,11 @@ interface Entry {
   /** Why it is not ready. */
   reason: string;
   model: ServedModel | null;
+  /** It was served, and its pipe gave up: nobody asked for that. */
+  isLost: boolean;
+  /** How often that was so, or could not be mended. */
+  losses: number;
+  tally: Tally;
 }
 
 export interface CatalogOptions {
@@ -23,6 +29,8 @@ export interface CatalogOptions {
   sources: () => readonly Source[];
   /** Whether clients may load and unload models. */
   mayChange: boolean;
+  /** ms after which a lost model is loaded anew; each time twice as many as before, up to 32 times. */
+  reviveMs: number;
   spans: Spans;
   log: Log;
   /** Called when `ready` may have changed. */
@@ -53,11 +61,13 @@ export class Catalog {
   }
 
   /**
-   * Whether everything that there was at the start is loaded, and something can be called. A model that comes
-   * later, or fails to, takes nothing away from those that are served.
+   * Whether everything that there was at the start is loaded, something can be called, and nothing was
+   * lost. A model that comes later, or fails to, takes nothing away from those that are served.
    */
   get ready(): boolean {
-    return this.#started && !this.#closing && this.models().length > 0;
+    if (!this.#started || this.#closing) return false;
+    const entries = this.entries();
+    return entries.some(({ model }) => model !== null) && !entries.some(({ isLost }) => isLost);
   }
 
   entries(): Entry[] {
@@ -76,7 +86,8 @@ export class Catalog {
     if (entry === undefined) throw unknownModel(name, version);
     if (entry.model !== null) return entry.model;
     const text = `Model "${name}" version ${entry.version} is not ready: ${entry.reason || entry.state}`;
-    throw new RequestError(entry.state === "LOADING" ? 503 : 404, text, { "retry-after": "1" });
+    const isLate = entry.isLost || entry.state === "LOADING";
+    throw isLate ? new RequestError(503, text, { "retry-after": "1" }) : new RequestError(404, text);
   }
 
   /** Versions of a model that can be called, the lowest first. */
@@ -100,19 +111,38 @@ export class Catalog {
       state,
       reason,
     }));
-    const others = this.#options
-      .sources()
+    const others = this.#found()
       .filter(({ name, version }) => !this.#entries.get(name)?.has(version))
-      .map(({ name, version }) => ({ name, version, state: "UNAVAILABLE" as const, reason: "not loaded" }));
+      .map(({ name, version, error }) => ({
+        name,
+        version,
+        state: "UNAVAILABLE" as const,
+        reason: error === undefined ? "not loaded" : failureOf(error).message,
+      }));
     return [...loaded, ...others];
+  }
+
+  /** What could be loaded, as far as it can be told. */
+  #found(): readonly Source[] {
+    try {
+      return this.#options.sources();
+    } catch (error) {
+      this.#warn("Cannot look for models", error);
+      return [];
+    }
   }
 
   /** Loads a model, or loads it anew: the old one serves until the new one can. */
   async load(name: string): Promise<void> {
     this.#checkMayChange();
     await this.#inTurn(name, async () => {
-      const sources = this.#options.sources().filter((source) => source.name === name);
-      if (sources.length === 0) throw unknownModel(name);
+      const found = this.#options.sources();
+      const sources = found.filter((source) => source.name === name);
+      if (sources.length === 0) {
+        // It may stand in a file that cannot be read now.
+        const wrong = this.#entries.has(name) && found.find(({ error }) => error !== undefined);
+        throw (wrong && wrong.error) || unknownModel(name);
+      }
       for (const source of sources) await this.#load(source);
       const versions = new Set(sources.map(({ version }) => version));
       const gone = [...(this.#entries.get(name)?.values() ?? [])].filter((one) => !versions.has(one.version));
@@ -134,7 +164,7 @@ export class Catalog {
     this.#closing = true;
     this.#aborter.abort(new RequestError(503, "The server is shutting down"));
     await Promise.allSettled(this.#turns.values());
-    await Promise.all(this.models().map((model) => model.pipe.close()));
+    await Promise.all(this.models().map((model) => model.close()));
   }
 
   async #inTurn(name: string, work: () => Promise<void>): Promise<void> {
@@ -150,12 +180,12 @@ export class Catalog {
   #entry(name: string, version: string): Entry {
     const versions = this.#entries.get(name) ?? new Map<string, Entry>();
     this.#entries.set(name, versions);
-    const entry = versions.get(version) ?? { name, version, state: "UNAVAILABLE", reason: "", model: null };
+    const entry = versions.get(version) ?? newEntry(name, version);
     versions.set(version, entry);
     return entry;
   }
 
-  async #load({ name, version, config }: Source): Promise<void> {
+  async #load({ name, version, config, error: wrong }: Source): Promise<void> {
     const entry = this.#entry(name, version);
     const { log, spans } = this.#options;
     const old = entry.model;
@@ -163,6 +193,7 @@ export class Catalog {
     const startMs = performance.now();
     let opened: Pipe;
     try {
+      if (wrong !== undefined) throw wrong;
       opened = await pipe({ ...config, log }, { signal: this.#aborter.signal });
     } catch (error) {
       // Who is asked over the network does not tell paths; who reads the log may see them.
@@ -171,24 +202,58 @@ export class Catalog {
       if (old === null) Object.assign(entry, { state: "UNAVAILABLE", reason: message });
       throw error;
     }
-    Object.assign(entry, {
-      state: "READY",
-      reason: "",
-      model: new ServedModel(name, version, opened, spans),
-    });
+    const model = new ServedModel(entry, opened, entry.tally, spans);
+    Object.assign(entry, { state: "READY", reason: "", model, isLost: false });
+    model.whenRefused(() => this.#onRefused(entry, model));
     this.#options.changed();
     const { engine, backend } = opened.describe();
     const fields = { model: name, version, backend, engine, ms: Math.round(performance.now() - startMs) };
     log("info", `Loaded ${name} version ${version}`, fields);
-    await old?.pipe.close();
+    await old?.close();
+  }
+
+  /** A pipe that was not asked to end has given up, and said why in the log. */
+  #onRefused(entry: Entry, model: ServedModel): void {
+    if (entry.model !== model || this.#closing) return;
+    const reason = "its instances were lost";
+    Object.assign(entry, { state: "UNAVAILABLE", reason, model: null, isLost: true });
+    this.#options.changed();
+    model.close().catch((error: unknown) => this.#warn(`Cannot end ${entry.name}`, error));
+    this.#reviveLater(entry);
+  }
+
+  #reviveLater(entry: Entry): void {
+    const delayMs = this.#options.reviveMs * 2 ** Math.min(entry.losses++, 5);
+    setTimeout(() => void this.#revive(entry), delayMs).unref();
+  }
+
+  /** Nobody may be there who could ask for it. */
+  async #revive(entry: Entry): Promise<void> {
+    const { name, version } = entry;
+    try {
+      await this.#inTurn(name, async () => {
+        if (!entry.isLost || this.#closing) return;
+        const source = this.#options.sources().find((one) => one.name === name && one.version === version);
+        if (source === undefined) throw unknownModel(name, version);
+        await this.#load(source);
+      });
+    } catch (error) {
+      this.#warn(`Cannot bring ${name} back yet`, error);
+      this.#reviveLater(entry);
+    }
+  }
+
+  #warn(text: string, error: unknown): void {
+    this.#options.log("warn", text, { error: String(error) });
   }
 
   async #unload(entry: Entry): Promise<void> {
     const { model } = entry;
-    if (model === null) return;
+    if (entry.isLost) Object.assign(entry, { isLost: false, reason: "unloaded" });
+    if (model === null) return this.#options.changed();
     Object.assign(entry, { state: "UNLOADING", model: null });
     this.#options.changed();
-    await model.pipe.close();
+    await model.close();
     Object.assign(entry, { state: "UNAVAILABLE", reason: "unloaded" });
     const { name, version } = entry;
     this.#options.log("info", `Unloaded ${name} version ${version}`, { model: name, version });
@@ -199,6 +264,11 @@ export class Catalog {
     if (this.#options.mayChange) return;
     throw new RequestError(403, "Loading and unloading are not allowed here: see --model-control");
   }
+}
+
+function newEntry(name: string, version: string): Entry {
+  const tally = new Tally();
+  return { name, version, state: "UNAVAILABLE", reason: "", model: null, isLost: false, losses: 0, tally };
 }
 
 /** The highest version that is ready, or else the highest. Looked for by every request. */

@@ -164,18 +164,24 @@ function endIdle({ socket, exchanges, bytesAtIdle }: Connection): void {
 
 const reasons: Readonly<Record<number, string>> = {
   400: "Bad Request",
+  405: "Method Not Allowed",
   408: "Request Timeout",
   431: "Request Header Fields Too Large",
   503: "Service Unavailable",
 };
 
 /** Answers where there is no request to answer, and ends the connection. */
-export function answerRaw(socket: Socket, status: number, message: string): void {
+export function answerRaw(
+  socket: Socket,
+  status: number,
+  message: string,
+  headers: readonly string[] = status === 503 ? ["retry-after: 1"] : [],
+): void {
   if (socket.destroyed || socket.writableEnded) return;
   const body = JSON.stringify({ error: message });
-  const retry = status === 503 ? "retry-after: 1\r\n" : "";
+  const more = headers.map((header) => `${header}\r\n`).join("");
   socket.end(
-    `HTTP/1.1 ${status} ${reasons[status]}\r\ncontent-type: application/json\r\n${retry}` +
+    `HTTP/1.1 ${status} ${reasons[status]}\r\ncontent-type: application/json\r\n${more}` +
       `content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
     () => socket.destroy(),
   );

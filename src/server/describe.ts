@@ -124,17 +124,18 @@ const duration = (count: number, ms: number): Duration => ({ count, ns: Math.rou
  * measures. Copies in and out are part of `compute_infer`.
  */
 export function statsOf(model: ServedModel): ModelStatistics {
-  const stats = model.pipe.stats();
+  const { tally } = model;
+  const stats = model.stats();
   const runMs = stats.meanRunMs * stats.batches;
   return {
     name: model.name,
     version: model.version,
-    last_inference: Math.round(model.lastInferenceMs),
+    last_inference: Math.round(tally.lastInferenceMs),
     inference_count: stats.rows,
     execution_count: stats.batches,
     inference_stats: {
-      success: duration(model.answered, model.successMs),
-      fail: duration(model.unanswered, model.failMs),
+      success: duration(tally.answered, tally.successMs),
+      fail: duration(tally.unanswered, tally.failMs),
       queue: duration(stats.rows, stats.meanWaitMs * stats.rows),
       compute_input: duration(stats.batches, 0),
       compute_infer: duration(stats.batches, runMs),

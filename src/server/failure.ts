@@ -77,8 +77,10 @@ const ofCode: Readonly<Record<ErrorCode, Pick<Failure, "http" | "outcome"> & Par
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof RequestError) {
-    const outcome = error.status >= 500 ? "unavailable" : "refused";
-    return failure({ http: error.status, outcome, headers: error.headers }, error.message);
+    const { status, headers, message } = error;
+    const outcome = status === 504 ? "timeout" : status >= 500 ? "unavailable" : "refused";
+    // Its text is ours and the client's alone: a path in it is that of the request.
+    return { ...failure({ http: status, outcome, headers }, ""), message };
   }
   if (error instanceof ClientGone) return failure({ http: 499, outcome: "cancelled" }, error.message);
   if (error instanceof TrtPipeError) return failure(ofCode[error.code], textOf(error));

@@ -20,10 +20,12 @@ import { Health } from "./grpc-health.ts";
 import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
 import type { InferMessage } from "./grpc-request.ts";
 import { InferStream } from "./grpc-stream.ts";
+import type { InferRequest } from "./infer-request.ts";
 import type { StreamCall } from "./grpc-stream.ts";
 import { widenWindows } from "./grpc-windows.ts";
 import type { Limits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
+import type { ServedModel } from "./served-model.ts";
 
 export interface GrpcPackages {
   grpc: typeof GrpcJs;
@@ -224,12 +226,9 @@ export class GrpcServer {
   }
 
   async #infer(message: InferMessage, cancel: Cancel, call: AnyCall): Promise<object> {
-    const { catalog, limits } = this.#options;
+    const { catalog } = this.#options;
     const model = catalog.find(message.model_name, message.model_version || undefined);
-    const request = readGrpcRequest(message, limits);
-    const leftMs = deadlineMs(call);
-    if (leftMs <= 0) throw new RequestError(504, "The deadline has passed");
-    if (leftMs < (request.timeoutMs ?? Infinity)) request.timeoutMs = leftMs;
+    const request = this.#read(message, model, call);
     const tensors = await model.infer(request, {
       protocol: "grpc",
       cancel,
@@ -243,6 +242,20 @@ export class GrpcServer {
       },
     });
     return grpcReply(model, request, tensors);
+  }
+
+  #read(message: InferMessage, model: ServedModel, call: AnyCall): InferRequest {
+    const startMs = performance.now();
+    try {
+      const request = readGrpcRequest(message, this.#options.limits);
+      const leftMs = deadlineMs(call);
+      if (leftMs <= 0) throw new RequestError(504, "The deadline has passed");
+      if (leftMs < (request.timeoutMs ?? Infinity)) request.timeoutMs = leftMs;
+      return request;
+    } catch (error) {
+      model.countFailure("grpc", error, startMs);
+      throw error;
+    }
   }
 
   #cancel(call: UnaryCall): Cancel {

@@ -34,7 +34,7 @@ export class InferStream {
     this.#call = call;
     this.#infer = infer;
     this.#failed = failed;
-    // Each answer that is on its way listens for the client's going.
+    // Each answer on its way listens for the client's leaving.
     call.setMaxListeners(0);
     call.on("data", (message: InferMessage) => this.#take(message));
     call.on("end", () => void this.#finish(() => void call.end()));

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Log } from "../index.ts";
-import { Body, readBody, tooLarge } from "./body.ts";
+import { Body, announcesTooMuch, readBody, tooLarge } from "./body.ts";
 import { Cancel } from "./cancel.ts";
 import { compress } from "./compress.ts";
 import type { Exchange } from "./connections.ts";
@@ -89,10 +89,12 @@ export class HttpExchange implements Exchange {
   #read(): Promise<void> {
     const request = this.#request;
     const { limits } = this.#options;
-    const encoding = request.headers["content-encoding"];
-    if (Number(request.headers["content-length"] ?? 0) > limits.bodyBytes && !encoding) {
-      throw tooLarge(limits);
+    const { headers } = request;
+    if (headers.host === undefined && request.httpVersionMinor > 0) {
+      throw new RequestError(400, "Cannot accept a request of HTTP/1.1 without a Host header");
     }
+    if (announcesTooMuch(headers, limits)) throw tooLarge(limits);
+    const encoding = headers["content-encoding"];
     return new Promise((resolve, reject) => {
       this.cancel.listen(reject);
       readBody(request, encoding, this.body, resolve, reject);

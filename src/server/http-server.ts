@@ -1,9 +1,10 @@
 /** The routes on node:http, which is the same in Node, Bun and Deno: sockets, bodies, limits and endings. */
 
-import { createServer } from "node:http";
+import { METHODS, createServer } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Server as Listener } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
+import { announcesTooMuch } from "./body.ts";
 import { Connections, answerRaw } from "./connections.ts";
 import { ClientGone, RequestError } from "./failure.ts";
 import { HttpExchange } from "./http-exchange.ts";
@@ -22,21 +23,29 @@ export class HttpServer {
     this.#options = options;
     const { limits } = options;
     this.#connections = new Connections(limits);
-    this.#server = createServer(
-      { maxHeaderSize: limits.headerBytes, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 },
+    const server = createServer(
+      {
+        maxHeaderSize: limits.headerBytes,
+        keepAliveTimeout: 0,
+        requestTimeout: 0,
+        headersTimeout: 0,
+        // Answered by us, in all runtimes alike.
+        requireHostHeader: false,
+      },
       (request, response) => this.#serve(request, response),
     );
+    this.#server = server;
     // Time limits are kept by Connections, alike in all runtimes.
     this.#server.timeout = 0;
     this.#listener = listenerFor(this.#server, (socket) => this.#connections.add(socket));
-    this.#server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-      const tooMuch = error.code === "HPE_HEADER_OVERFLOW";
-      answerRaw(
-        socket as Socket,
-        tooMuch ? 431 : 400,
-        tooMuch ? "The headers are too large" : "This is not HTTP",
-      );
+    server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
+      // Whoever asks first need not send what is refused.
+      if (!announcesTooMuch(request.headers, limits)) response.writeContinue();
+      this.#serve(request, response);
     });
+    server.on("checkExpectation", (request, response) => this.#serve(request, response));
+    server.on("connect", (_, socket) => refuseMethod(socket as Socket, "CONNECT"));
+    server.on("clientError", (error, socket) => answerError(error, socket as Socket));
   }
 
   get connections(): number {
@@ -88,6 +97,19 @@ export class HttpServer {
     });
     void exchange.serve();
   }
+}
+
+/** What came is no request that the runtime can read. */
+function answerError(error: NodeJS.ErrnoException & { rawPacket?: Uint8Array }, socket: Socket): void {
+  if (error.code === "HPE_HEADER_OVERFLOW") return answerRaw(socket, 431, "The headers are too large");
+  const head = Buffer.from(error.rawPacket?.subarray(0, 8192) ?? []).toString("latin1");
+  const method = /^([A-Z]{1,32}) \S+ HTTP\/1\.[01]\r\n/.exec(head)?.[1];
+  if (method !== undefined && !METHODS.includes(method)) refuseMethod(socket, method);
+  else answerRaw(socket, 400, "This is not HTTP");
+}
+
+function refuseMethod(socket: Socket, method: string): void {
+  answerRaw(socket, 405, `Cannot use ${method} here: expected GET, HEAD, POST`, ["allow: GET, HEAD, POST"]);
 }
 
 /**

@@ -32,7 +32,9 @@ const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Reads the JSON of an HTTP request; `bytes` is the binary data of inputs behind it. */
 export function readDocument(document: unknown, bytes: ByteCursor, limits: Limits): InferRequest {
   if (!isObject(document)) throw refuse("the request", "a JSON object", shown(document));
-  const { id, parameters, inputs, outputs } = document;
+  const { parameters, inputs, outputs } = document;
+  // Clients send null for what they do not have.
+  const id = document.id ?? undefined;
   if (id !== undefined && typeof id !== "string") throw refuse("id", "a string", shown(id));
   const wishes = readParameters(parameters, limits);
   const data = readInputs(inputs, bytes, limits);
@@ -76,7 +78,8 @@ function checkParameters(parameters: unknown, path: string, limits: Limits): Jso
 function readTimeout(timeout: unknown): number | undefined {
   if (timeout === undefined || timeout === 0) return undefined;
   if (typeof timeout === "number" && timeout > 0 && timeout / 1000 <= TIMEOUT_MS_MAX) return timeout / 1000;
-  throw refuse("parameters.timeout", "a number of microseconds above 0", shown(timeout));
+  const expected = `a number of microseconds from 0 to ${TIMEOUT_MS_MAX * 1000}`;
+  throw refuse("parameters.timeout", expected, shown(timeout));
 }
 
 /** Names as trtpipe has them, or numbers as Triton has them: 0 is the default, and 1 goes first. */
@@ -131,22 +134,33 @@ export function readShape(shape: unknown, name: string): number[] {
   const valid =
     Array.isArray(shape) && shape.length <= 64 && shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
   if (valid) return shape as number[];
-  throw refuse(`input "${name}"`, "a shape as a list of integers of at least 0", shown(shape));
+  const got = Array.isArray(shape) ? JSON.stringify(shape).slice(0, 60) : shown(shape);
+  throw refuse(`input "${name}"`, "a shape as a list of at most 64 integers of at least 0", got);
 }
 
-/** Numbers of JSON, in lists of any depth: only their order counts. */
+/** Numbers of JSON, in one list or in lists of lists, which say nothing more than the numbers' order. */
 function readJsonData(name: string, data: unknown, shape: readonly number[], dtype: Dtype): Tensor {
   if (!Array.isArray(data))
     throw refuse(`input "${name}"`, "data as a list, or binary_data_size", shown(data));
   const isFloat = dtype.includes("float");
   const flat: (number | boolean)[] = [];
-  const walk = (list: readonly unknown[]): void => {
+  /** How many there are in each list, by its depth. */
+  const sizes: number[] = [];
+  const walk = (list: readonly unknown[], depth: number): void => {
+    const before = flat.length;
     for (const value of list) {
-      if (Array.isArray(value)) walk(value);
+      if (Array.isArray(value)) walk(value, depth + 1);
       else flat.push(readNumber(name, value, isFloat));
     }
+    const size = flat.length - before;
+    if (size === (sizes[depth] ??= size)) return;
+    throw refuse(
+      `input "${name}"`,
+      "lists of one length",
+      `one of ${sizes[depth]} and one of ${size} numbers`,
+    );
   };
-  walk(data);
+  walk(data, 0);
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (count !== flat.length) {
     throw refuse(`input "${name}"`, `${count} elements for shape [${shape.join(", ")}]`, `${flat.length}`);

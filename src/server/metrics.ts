@@ -36,7 +36,7 @@ export class Metrics {
   text(): string {
     const out = new Exposition();
     const models = this.#options.catalog.models();
-    const stats = models.map((model): [ServedModel, PipeStats] => [model, model.pipe.stats()]);
+    const stats = models.map((model): [ServedModel, PipeStats] => [model, model.stats()]);
     requests(out, models);
     batches(out, stats);
     queues(out, stats);
@@ -97,13 +97,13 @@ const labelsOf = ({ name, version }: ServedModel) => ({ model: name, version });
 function requests(out: Exposition, models: readonly ServedModel[]): void {
   out.family("trtpipe_requests_total", "counter", "Inference requests, by what became of them.");
   for (const model of models) {
-    for (const { protocol, outcome, count } of model.counts.values()) {
+    for (const { protocol, outcome, count } of model.tally.counts.values()) {
       out.sample("trtpipe_requests_total", { ...labelsOf(model), protocol, outcome }, count);
     }
   }
   out.family("trtpipe_request_duration_seconds", "histogram", "From the request's body to its answer.");
   for (const model of models)
-    out.histogram("trtpipe_request_duration_seconds", labelsOf(model), model.seconds);
+    out.histogram("trtpipe_request_duration_seconds", labelsOf(model), model.tally.seconds);
 }
 
 type Measured = readonly (readonly [ServedModel, PipeStats])[];

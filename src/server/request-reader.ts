@@ -1,9 +1,9 @@
 /** Reads inference requests that came over HTTP: JSON alone, or JSON and behind it the bytes of inputs. */
 
-import type { ChunkedTensor } from "../index.ts";
+import type { ChunkedTensor, PipeDescription } from "../index.ts";
 import { ByteCursor } from "./byte-cursor.ts";
 import { RequestError } from "./failure.ts";
-import { readDocument, refuse } from "./infer-request.ts";
+import { fromMap, readDocument, refuse } from "./infer-request.ts";
 import type { InferRequest } from "./infer-request.ts";
 import { parseJson, shown } from "./json.ts";
 import type { Limits } from "./limits.ts";
@@ -94,4 +94,14 @@ function readLength(text: string, left: number): number {
 
 function join(chunks: readonly Uint8Array[]): Uint8Array {
   return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
+}
+
+/** A body without any JSON: the bytes of the only input, whose shape follows from the model. */
+export function readRaw({ inputs }: PipeDescription, chunks: readonly Uint8Array[]): InferRequest {
+  if (inputs.length !== 1) {
+    throw refuse("a body without JSON", "a model with one input", `one with ${inputs.length}`);
+  }
+  const data = fromMap(new Map([[inputs[0].name, chunks]]));
+  const wishes = { outputs: null, binaryOutputs: true, timeoutMs: undefined, priority: undefined };
+  return { id: undefined, inputs: data, ...wishes };
 }

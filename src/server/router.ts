@@ -8,10 +8,11 @@ import { RequestError } from "./failure.ts";
 import { jsonReply, textReply } from "./http-reply.ts";
 import type { HttpReply } from "./http-reply.ts";
 import { inferReply } from "./infer-reply.ts";
+import type { InferRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
 import { pageReply } from "./page.ts";
-import { RequestReader } from "./request-reader.ts";
+import { RequestReader, readRaw } from "./request-reader.ts";
 import type { ServerStatus } from "./status.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
@@ -66,7 +67,9 @@ export class Router {
     const methods = this.#routes.get(url) ?? this.#route(url);
     const handler = methods[method === "HEAD" ? "GET" : method];
     if (handler === undefined) {
-      const allow = Object.keys(methods).join(", ");
+      const allow = Object.keys(methods)
+        .map((one) => (one === "GET" ? "GET, HEAD" : one))
+        .join(", ");
       throw new RequestError(405, `Cannot use ${method} here: expected ${allow}`, { allow });
     }
     return handler({ method, headers, body, cancel });
@@ -154,7 +157,17 @@ export class Router {
     const model = this.#options.catalog.find(name, version);
     const { body, headers, cancel } = call;
     const length = headers["inference-header-content-length"];
-    const request = this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
+    const startMs = performance.now();
+    let request: InferRequest;
+    try {
+      request =
+        length === "0" && body.bytes > 0
+          ? readRaw(model.description, body.chunks)
+          : this.#reader.read(body.chunks, length === undefined ? undefined : String(length));
+    } catch (error) {
+      model.countFailure("http", error, startMs);
+      throw error;
+    }
     const tensors = await model.infer(request, { protocol: "http", cancel, body, headers });
     return inferReply(model, request, tensors);
   }
@@ -201,9 +214,11 @@ export class Router {
   }
 }
 
-/** Segments of the path, decoded; each is compared with names, never with files. */
+/**
+ * Segments of the path, decoded; each is compared with names, never with files. Proxies may send whole URLs.
+ */
 function splitPath(url: string): string[] {
-  const [path] = url.split("?", 1);
+  const [path] = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1);
   try {
     return path.replace(/\/$/, "").split("/").slice(1).map(decodeURIComponent);
   } catch {

@@ -1,19 +1,13 @@
 /** One version of a model that is being served: its pipe, and what became of its requests. */
 
-import type { CallOptions, Pipe, PipeDescription, PipeInput, Tensor } from "../index.ts";
+import type { CallOptions, Pipe, PipeDescription, PipeInput, PipeStats, Tensor } from "../index.ts";
 import { callerOf } from "../internal.ts";
 import type { Cancel } from "./cancel.ts";
 import { RequestError, failureOf } from "./failure.ts";
-import type { Outcome } from "./failure.ts";
 import type { InferRequest } from "./infer-request.ts";
 import type { NamedTensor } from "./infer-reply.ts";
-import { Histogram } from "./histogram.ts";
 import type { Spans } from "./spans.ts";
-
-/** Seconds: from a request's body being there to its answer. */
-const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
-
-export type Protocol = "http" | "grpc";
+import type { Protocol, Tally } from "./tally.ts";
 
 /** Where a request came from, and how it may end early. */
 export interface Caller {
@@ -23,12 +17,6 @@ export interface Caller {
   body: { drop(): void };
   /** Headers that may name a trace. Asked for only where somebody traces. */
   readonly headers: Readonly<Record<string, unknown>>;
-}
-
-export interface OutcomeCount {
-  protocol: Protocol;
-  outcome: Outcome;
-  count: number;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -42,16 +30,12 @@ export class ServedModel {
   readonly replyHead: string;
   readonly #spans: Spans;
   readonly #calls: ReturnType<typeof callerOf>;
-  readonly counts: Map<string, OutcomeCount> = new Map();
-  readonly seconds: Histogram = new Histogram(SECONDS);
-  /** Sum of what requests that were answered, and others, took. */
-  successMs = 0;
-  failMs = 0;
-  lastInferenceMs = 0;
+  readonly tally: Tally;
 
-  constructor(name: string, version: string, pipe: Pipe, spans: Spans) {
+  constructor({ name, version }: { name: string; version: string }, pipe: Pipe, tally: Tally, spans: Spans) {
     this.name = name;
     this.version = version;
+    this.tally = tally;
     this.pipe = pipe;
     this.description = pipe.describe();
     this.replyHead = `{"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(version)},`;
@@ -61,6 +45,26 @@ export class ServedModel {
     this.#calls.ringPerRound();
   }
 
+  /** Of this pipe, and of those before it. */
+  stats(): PipeStats {
+    return this.tally.whole(this.pipe);
+  }
+
+  /** Refuses what comes, finishes what was admitted, and ends the pipe. */
+  close(): Promise<void> {
+    return this.tally.end(this.pipe);
+  }
+
+  /** Calls `tell` when the pipe takes no more requests. */
+  whenRefused(tell: () => void): void {
+    this.#calls.whenRefused(tell);
+  }
+
+  /** Counts a request that could not be read. */
+  countFailure(protocol: Protocol, error: unknown, startMs: number): void {
+    this.tally.count(protocol, failureOf(error).outcome, startMs);
+  }
+
   /** Runs one request. The outputs that were asked for, in that order. */
   async infer(request: InferRequest, caller: Caller): Promise<NamedTensor[]> {
     const startMs = performance.now();
@@ -68,12 +72,11 @@ export class ServedModel {
     try {
       this.#checkOutputs(request);
       const { result } = await this.#call(request, caller);
-      this.#count(caller.protocol, "ok", startMs);
+      this.tally.count(caller.protocol, "ok", startMs);
       span.end(undefined);
       return this.#outputs(request, result!);
     } catch (error) {
-      const { outcome } = failureOf(error);
-      this.#count(caller.protocol, outcome, startMs);
+      this.countFailure(caller.protocol, error, startMs);
       span.end(error);
       throw error;
     }
@@ -107,34 +110,6 @@ export class ServedModel {
     const names = (request.outputs ?? known).map(({ name }) => name);
     if (known.length === 1) return names.map((name) => [name, result as Tensor]);
     return names.map((name) => [name, (result as Readonly<Record<string, Tensor>>)[name]]);
-  }
-
-  #count(protocol: Protocol, outcome: Outcome, startMs: number): void {
-    const key = `${protocol} ${outcome}`;
-    let entry = this.counts.get(key);
-    if (entry === undefined) this.counts.set(key, (entry = { protocol, outcome, count: 0 }));
-    entry.count++;
-    const ms = performance.now() - startMs;
-    this.seconds.observe(ms / 1000);
-    if (outcome === "ok") {
-      this.successMs += ms;
-      this.lastInferenceMs = Date.now();
-    } else this.failMs += ms;
-  }
-
-  /** Requests that were answered, and those that were not. */
-  get answered(): number {
-    return this.#sum((outcome) => outcome === "ok");
-  }
-
-  get unanswered(): number {
-    return this.#sum((outcome) => outcome !== "ok");
-  }
-
-  #sum(counts: (outcome: Outcome) => boolean): number {
-    let sum = 0;
-    for (const { outcome, count } of this.counts.values()) if (counts(outcome)) sum += count;
-    return sum;
   }
 }
 

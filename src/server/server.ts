@@ -25,6 +25,8 @@ export interface ServerOptions {
   mayChange: boolean;
   /** ms that requests have for their end when the server ends. */
   drainMs: number;
+  /** ms until a model that was lost is loaded anew. Default 30 000. */
+  reviveMs?: number;
   limits?: Partial<Limits>;
   log: Log;
   /** Whether every request is logged. Default false. */
@@ -56,7 +58,8 @@ export class InferenceServer {
     const limits = { ...DEFAULT_LIMITS, ...options.limits };
     const budget = new Budget(limits.bufferedBytes);
     const changed = (): void => this.#grpc?.modelsChanged();
-    this.#catalog = new Catalog({ sources, mayChange, log, spans: findSpans(), changed });
+    const { reviveMs = REVIVE_MS } = options;
+    this.#catalog = new Catalog({ sources, mayChange, reviveMs, log, spans: findSpans(), changed });
     const measured = {
       catalog: this.#catalog,
       version,
@@ -136,6 +139,7 @@ export class InferenceServer {
 
 export const INSTALL_GRPC = "npm install @grpc/grpc-js @grpc/proto-loader";
 const GRPC_PORT = 8001;
+const REVIVE_MS = 30_000;
 const ABORT_MS = 500;
 /** Nothing is left to run but what nobody waits for any more. */
 const CLOSE_MS = 5000;

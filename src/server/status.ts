@@ -82,8 +82,9 @@ export function statusOf({ catalog, version, connections, isReady }: StatusOptio
 }
 
 function servingOf(model: ServedModel): Serving {
-  const { description, seconds } = model;
-  const stats = model.pipe.stats();
+  const { description, tally } = model;
+  const { seconds } = tally;
+  const stats = model.stats();
   return {
     backend: description.backend,
     engine: description.engine,
@@ -93,9 +94,9 @@ function servingOf(model: ServedModel): Serving {
     in_flight: stats.inFlight,
     queue_rows: description.maxQueue - stats.freeSlots,
     queue_limit_rows: description.maxQueue,
-    answered: model.answered,
-    unanswered: model.unanswered,
-    request_ms: rounded(model.successMs + model.failMs),
+    answered: tally.answered,
+    unanswered: tally.unanswered,
+    request_ms: rounded(tally.successMs + tally.failMs),
     latency: { bounds_ms: seconds.bounds.map((bound) => bound * 1000), counts: [...seconds.counts] },
     rows: stats.rows,
     batches: stats.batches,

@@ -148,6 +148,16 @@ describe("inference in JSON", () => {
     expect(nested.json).toEqual(flat.json);
   });
 
+  it("takes null for what a client does not have", async () => {
+    const request = {
+      id: null,
+      parameters: null,
+      outputs: null,
+      inputs: [{ ...x(row(1)), parameters: null }],
+    };
+    expect(await infer("affine", request)).toMatchObject({ status: 200, json: { outputs: [{ name: "y" }] } });
+  });
+
   it("answers with the outputs that were asked for, in their order", async () => {
     const inputs = ["a", "b"].map((name, i) => jsonInput(name, "FP32", [1, 4], row(i)));
     const names = (answer: Answer): string[] =>
@@ -201,6 +211,13 @@ describe("inference in JSON", () => {
     ],
     ["another name", JSON.stringify({ inputs: [jsonInput("z", "FP32", [1, 4], row(1))] }), '"z"'],
     ["an input twice", JSON.stringify({ inputs: [x(row(1)), x(row(1))] }), "expected each input once"],
+    [
+      "lists of several lengths",
+      JSON.stringify({ inputs: [x([row(1), [5, 6, 7]], [2, 4])] }),
+      "expected lists of one length, got one of 4 and one of 3 numbers",
+    ],
+    ["a dimension below 0", JSON.stringify({ inputs: [x(row(1), [-1, 4])] }), "at least 0, got [-1,4]"],
+    ["an id that is no text", JSON.stringify({ id: 7, inputs: [x(row(1))] }), "expected a string, got 7"],
     ["no rows", JSON.stringify({ inputs: [x([], [0, 4])] }), "expected at least 1 row"],
     [
       "a sequence",
@@ -227,7 +244,10 @@ describe("inference in JSON", () => {
       outputs: [{ data: [1, 2, 3, 9_007_199_254_740_991] }],
     });
     const lost = await sendNumbers("[1,2,3,9007199254740993]");
-    expect([lost.status, errorOf(lost)]).toEqual([400, expect.stringContaining("at element 3")]);
+    expect([lost.status, errorOf(lost)]).toEqual([
+      400,
+      expect.stringContaining("at element 3, as a bigint or"),
+    ]);
     expect((await sendNumbers("[1,2,3,0.5]")).status).toBe(400);
   });
 });
@@ -295,6 +315,26 @@ describe("inference with binary data", () => {
   ])("refuses lengths that lie: %s", async (_, asked) => {
     expect((await send("/v2/models/affine/infer", asked)).status).toBe(400);
     expect((await send("/v2/models/affine/infer", good)).status).toBe(200);
+  });
+
+  it("takes the bytes of the only input alone", async () => {
+    const headers = { "inference-header-content-length": "0" };
+    const rows = bytesOf(counting([5, 4]));
+    const answer = await send("/v2/models/affine/infer", {
+      body: [rows.slice(0, 7), rows.slice(7)],
+      headers,
+    });
+    const { json: head, bytes } = readBinary(answer);
+    expect(head).toMatchObject({ model_name: "affine", outputs: [{ name: "y", shape: [5, 4] }] });
+    const wanted = Float32Array.from(new Float32Array(rows.slice().buffer), (value) => 2 * value + 1);
+    expect(bytes).toEqual([Buffer.from(wanted.buffer)]);
+    const refused = async (model: string, body: Uint8Array | string): Promise<string> => {
+      const refusal = await send(`/v2/models/${model}/infer`, { body, headers });
+      return `${refusal.status} ${errorOf(refusal)}`;
+    };
+    expect(await refused("affine", rows.slice(0, 15))).toMatch(/^400 .*input "x"/);
+    expect(await refused("pair", rows)).toMatch(/^400 .*a model with one input, got one with 2/);
+    expect(await refused("affine", "")).toMatch(/^400 .*not JSON/);
   });
 
   it("refuses BYTES by the input's name", async () => {

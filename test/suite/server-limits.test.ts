@@ -69,9 +69,10 @@ describe("slow clients", () => {
     client.socket.pause();
     // More than the sockets' own buffers hold.
     client.send("GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n".repeat(8000));
-    await expect.poll(() => connections(port), { timeout: 10_000 }).toBe(0);
+    // Deno makes 8000 answers in 3 s, and in 20 where other tests want the processors too.
+    await expect.poll(() => connections(port), { timeout: 25_000 }).toBe(0);
     await honest(port);
-  }, 30_000);
+  }, 40_000);
 
   it("that are idle are closed", async () => {
     const { port } = await serve({ idleMs: 300, headerMs: 300 });
@@ -218,7 +219,7 @@ describe("mean clients", () => {
 
   it.each([
     ["no HTTP", "HELLO\r\n\r\n", 400],
-    ["an unknown method", "BREW / HTTP/1.1\r\nHost: test\r\n\r\n", 400],
+    ["an unknown method", "BREW / HTTP/1.1\r\nHost: test\r\n\r\n", 405],
     ["two lengths", post(PATH, ["Content-Length: 3", "Transfer-Encoding: chunked"]), 400],
     ["a negative length", post(PATH, ["Content-Length: -3"]), 400],
     [

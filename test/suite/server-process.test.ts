@@ -116,6 +116,36 @@ describe("what is served", () => {
     }
   }, 60_000);
 
+  it("listens at an address of IPv6, in either form", async () => {
+    for (const host of ["::1", "[::1]"]) {
+      const { line } = begin([
+        "two-inputs.onnx",
+        "--host",
+        host,
+        "--port",
+        "0",
+        "--grpc-port",
+        "off",
+        "--json",
+      ]);
+      const text = await within(line, "the server's start", 10_000);
+      expect(JSON.parse(text)).toEqual({ http: expect.stringMatching(/^http:\/\/\[::1\]:\d+$/), grpc: null });
+    }
+  });
+
+  it("goes on when nobody reads what it prints", async () => {
+    const begun = begin(["two-inputs.onnx", "--port", "0", "--grpc-port", "0", "--log-level", "debug"]);
+    await expect.poll(begun.log, { timeout: 10_000 }).toContain("Listening");
+    const port = Number(/"port":(\d+)/.exec(begun.log())?.[1]);
+    begun.child.stdout!.destroy();
+    begun.child.stderr!.destroy();
+    const ready = async (): Promise<number> => (await ask(port, "/v2/health/ready")).status;
+    await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+    for (let i = 0; i < 20; i++) expect(await ready()).toBe(200);
+    terminate(begun.child);
+    expect(await within(begun.ended, "the server's end")).toBe(0);
+  });
+
   it("says when its port is taken", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await new Promise((resolve) => taken.once("listening", resolve));

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
+import { findSources } from "../../src/server/sources.ts";
 import { identityModel } from "../models.ts";
 import { useFaultLibrary } from "../support/fault.ts";
 import { affineModel } from "../support/models.ts";
@@ -59,3 +60,36 @@ it("is replaced without a failed request, and a broken one leaves the old one", 
   expect(answers.length).toBeGreaterThan(100);
   expect(answers.filter(([, answer]) => answer !== SAME && answer !== AFFINE)).toEqual([]);
 }, 60_000);
+
+it("something wrong that comes into the folder keeps nothing else from being loaded", async () => {
+  const models = mkdtempSync(join(folder, "models-"));
+  const path = join(models, "m.onnx");
+  writeFileSync(path, affineModel());
+  const sources = () => findSources(models, { backend: "OnnxTensor" }, "latest");
+  const { port } = await start({}, { mayChange: true, sources });
+  const post = (what: string) => ask(port, `/v2/repository/${what}`, { body: "" });
+  const infer = async (): Promise<number> => {
+    const body = JSON.stringify({ inputs: [jsonInput("x", "FP32", [1, 4], ROW)] });
+    return (await ask(port, "/v2/models/m/infer", { body })).status;
+  };
+  writeFileSync(join(models, "broken.toml"), "[x]\nmax = = 4\n");
+  expect((await post("index")).json).toEqual([
+    { name: "m", version: "1", state: "READY", reason: "" },
+    {
+      name: "broken",
+      version: "1",
+      state: "UNAVAILABLE",
+      reason: expect.stringContaining("line 2, column 7"),
+    },
+  ]);
+  expect((await post("models/m/load")).status).toBe(200);
+  const broken = await post("models/broken/load");
+  expect([broken.status, errorOf(broken)]).toEqual([400, expect.stringContaining("broken.toml")]);
+  expect(errorOf(broken)).not.toContain(models);
+
+  // What is gone from the folder is served until somebody says otherwise.
+  for (const name of ["m.onnx", "broken.toml"]) rmSync(join(models, name));
+  expect((await post("index")).json).toContainEqual({ name: "m", version: "1", state: "READY", reason: "" });
+  expect((await post("models/m/load")).status).toBe(400);
+  expect([await infer(), (await ask(port, "/v2/health/ready")).status]).toEqual([200, 200]);
+}, 20_000);
