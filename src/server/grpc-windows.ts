@@ -20,7 +20,13 @@ export function widenWindows(server: Server): boolean {
   if (!(http2Servers instanceof Map) || http2Servers.size === 0) return false;
   for (const http2 of http2Servers.keys()) {
     http2.updateSettings({ initialWindowSize: STREAM_BYTES });
+    if (!widensConnections()) continue;
     http2.on("session", (session: ServerHttp2Session) => session.setLocalWindowSize(CONNECTION_BYTES));
   }
   return true;
+}
+
+/** Bun 1.4 never gives a client its bytes back once the connection's window was set: large requests stop. */
+export function widensConnections(): boolean {
+  return process.versions.bun === undefined;
 }

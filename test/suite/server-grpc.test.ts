@@ -3,7 +3,7 @@
 import { connect as connectSocket } from "node:net";
 import type * as GrpcJs from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CONNECTION_BYTES, STREAM_BYTES } from "../../src/server/grpc-windows.ts";
+import { CONNECTION_BYTES, STREAM_BYTES, widensConnections } from "../../src/server/grpc-windows.ts";
 import { identityModel, sumAndProductModel } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { begin, connector } from "../support/grpc.ts";
@@ -24,6 +24,10 @@ const refused = async (method: string, message: Message): Promise<[number, strin
   const error = (await rejection(ask1(method, message))) as GrpcJs.ServiceError;
   return [error.code, error.details];
 };
+
+const ROW_BYTES = 2 ** 20;
+/** What a connection begins with. */
+const HTTP2_WINDOW_BYTES = 65_535;
 
 beforeAll(async () => {
   running = await start(
@@ -153,7 +157,29 @@ describe("inference", () => {
 describe("a connection", () => {
   it("begins with windows that large requests fit into", async () => {
     const windows = await within(windowsOf(running.grpcPort), "the first frames");
-    expect(windows).toEqual({ stream: STREAM_BYTES, connection: CONNECTION_BYTES });
+    const connection = widensConnections() ? CONNECTION_BYTES : HTTP2_WINDOW_BYTES;
+    expect(windows).toEqual({ stream: STREAM_BYTES, connection });
+  });
+
+  it("takes requests that are several times as large as its windows", async () => {
+    const rows = (2 * CONNECTION_BYTES) / ROW_BYTES;
+    const large = await start(
+      { large: { backend: `(shape=${ROW_BYTES / 4})Identity`, max: 1 } },
+      { grpcPort: 0 },
+    );
+    const message = {
+      model_name: "large",
+      inputs: [input("input", [rows, ROW_BYTES / 4])],
+      raw_input_contents: [Buffer.alloc(rows * ROW_BYTES, 7)],
+    };
+    const theirs = connect(large.grpcPort);
+    for (let turn = 0; turn < 2; turn++) {
+      const { raw_output_contents: outputs } = await within(
+        begin(theirs, "ModelInfer", message).promise,
+        "an answer",
+      );
+      expect((outputs as Buffer[])[0].equals(message.raw_input_contents[0])).toBe(true);
+    }
   });
 });
 
@@ -161,7 +187,7 @@ describe("a connection", () => {
 function windowsOf(port: number): Promise<{ stream: number; connection: number }> {
   const socket = connectSocket({ port, host: "127.0.0.1" });
   socket.write(Buffer.from("505249202a20485454502f322e300d0a0d0a534d0d0a0d0a000000040000000000", "hex"));
-  let [stream, connection] = [0, 0];
+  let [stream, connection] = [0, widensConnections() ? 0 : HTTP2_WINDOW_BYTES];
   let left = Buffer.alloc(0);
   return new Promise((resolve, reject) => {
     socket.on("error", reject);
@@ -175,7 +201,7 @@ function windowsOf(port: number): Promise<{ stream: number; connection: number }
             if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
           }
         }
-        if (left[3] === 8) connection = 65_535 + value.readUInt32BE(0);
+        if (left[3] === 8) connection = HTTP2_WINDOW_BYTES + value.readUInt32BE(0);
         left = left.subarray(9 + value.length);
       }
       if (stream === 0 || connection === 0) return;
