@@ -24,6 +24,7 @@ import { ResultReader } from "./result.ts";
 import type { NativeResults } from "./result.ts";
 import { RingLimits } from "./ring-limits.ts";
 import { Room } from "./room.ts";
+import { Rounds } from "./rounds.ts";
 import type { ModelSpec } from "./spec.ts";
 import { sweep } from "./sweep.ts";
 import type { Answered, CallOptions, PipeInput } from "./types.ts";
@@ -44,9 +45,8 @@ export class Caller {
   #unrung = 0;
   readonly #limits: RingLimits;
   #ringScheduled = false;
-  /** Whether it rings once a round of the event loop, and rows that there were when the last one ended. */
-  #perRound = false;
-  #lastRound = 0;
+  /** null: it rings once a turn. */
+  #rounds: Rounds | null = null;
   #resolve: Resolve = () => {};
   #reject: Reject = () => {};
   #failure: (() => Error) | null = null;
@@ -110,19 +110,16 @@ export class Caller {
     }
     if (!this.#ringScheduled) {
       this.#ringScheduled = true;
-      if (this.#perRound) setImmediate(this.#endOfRound);
+      if (this.#rounds !== null) setImmediate(this.#endOfRound);
       else queueMicrotask(this.#endOfTurn);
     }
     if (this.#limits.isRingDue(this.#unrung, this.#pool)) this.#ring();
     return promise;
   }
 
-  /**
-   * From now on it rings when a round of the event loop has brought nothing new, instead of once a turn: for
-   * a thread to which each of many sockets is a turn, so that what they bring at once becomes one batch.
-   */
+  /** From now on it rings once a round of the event loop, instead of once a turn. See Rounds. */
   ringPerRound(): void {
-    this.#perRound = true;
+    this.#rounds = new Rounds();
   }
 
   /** Settles the request of an input, if it is in flight, with `error`: nobody wants its answer any more. */
@@ -209,7 +206,7 @@ export class Caller {
     const request = new Request(input, rows, resolve, reject);
     markInFlight(input, request);
     this.counts.inFlight++;
-    this.#announce(rows);
+    this.#announce(rows, enteredMs);
     for (let row = 0; row < rows;) row += this.#fill(request, row, enteredMs, wishes);
     clearScratch(this.#scratch);
     this.#unrung += rows;
@@ -250,17 +247,18 @@ export class Caller {
     this.#deviceRows?.hold(this.#scratch);
   }
 
-  /** Wakes an instance, where none runs, while the first request of a turn is copied. */
-  #announce(rows: number): void {
-    if (this.#unrung > 0 || !this.#limits.isAnnounced(rows)) return;
-    if (this.#pool.running() === 0) this.#pool.announceRows();
+  /** Wakes an instance, where none runs, while rows are copied or more of them come. */
+  #announce(rows: number, nowMs: number): void {
+    const isDue =
+      this.#rounds === null
+        ? this.#unrung === 0 && this.#limits.isAnnounced(rows)
+        : this.#limits.polls && this.#rounds.isWakeDue(this.#unrung, nowMs);
+    if (isDue && this.#pool.running() === 0) this.#pool.announceRows();
   }
 
   /** The poll that follows finds what has come to other sockets meanwhile. */
   readonly #endOfRound = (): void => {
-    const isOver = this.#unrung <= this.#lastRound;
-    this.#lastRound = isOver ? 0 : this.#unrung;
-    if (isOver) this.#endOfTurn();
+    if (this.#rounds!.isOver(this.#unrung)) this.#endOfTurn();
     else setImmediate(this.#endOfRound);
   };
 
@@ -272,6 +270,7 @@ export class Caller {
 
   #ring(): void {
     if (this.#unrung === 0) return;
+    this.#rounds?.rung(this.#unrung, this.#nowMs());
     this.#unrung = 0;
     this.#pool.ring(this.#channel.index);
   }

@@ -17,13 +17,13 @@ export class RingLimits {
   readonly #rows: number;
   /** Room for one row's inputs in bytes. */
   readonly #rowBytes: number;
-  readonly #polls: boolean;
+  /** Whether instances poll for a moment before they sleep. */
+  readonly polls: boolean;
 
-  /** `polls`: whether instances poll for a moment before they sleep. */
   constructor({ maxRows, inputs }: ModelSpec, polls: boolean) {
     this.#rows = Math.max(RING_EVERY_MIN, maxRows);
     this.#rowBytes = inputs.reduce((sum, { strideBytes }) => sum + strideBytes, 0);
-    this.#polls = polls;
+    this.polls = polls;
   }
 
   /**
@@ -37,6 +37,6 @@ export class RingLimits {
   /** Whether copying so many rows takes as long as an instance takes to wake up. */
   isAnnounced(rows: number): boolean {
     const bytes = rows * this.#rowBytes;
-    return this.#polls && bytes >= RING_BYTES && bytes <= ANNOUNCE_BYTES_MAX;
+    return this.polls && bytes >= RING_BYTES && bytes <= ANNOUNCE_BYTES_MAX;
   }
 }

@@ -129,7 +129,10 @@ export class Lead {
   /** Empties the rings of all channels that said they have something new. */
   #look(): void {
     const ringing = this.#takeRinging();
-    if (ringing.length > 0) this.#blocked = this.#queue.drain(ringing);
+    if (ringing.length === 0) return;
+    // What was announced is here: nobody is to poll for it any more.
+    this.#pool.takeComing();
+    this.#blocked = this.#queue.drain(ringing);
   }
 
   /** Callers may have published without having rung yet, and nobody waits for their bells any more. */

@@ -210,6 +210,18 @@ describe("gather, after rows were announced", () => {
     expect(sleeps).toBe(3);
     expect(stage.rows()).toEqual(["0:3"]);
   });
+
+  it("does not poll for what was announced and is here", () => {
+    const stage = new Stage({ spinUs: 50 });
+    const lead = stage.lead();
+    stage.request(0, [0]);
+    stage.pool.announceRows();
+    withAtomics({}, () => {
+      lead.acquire();
+      expect(lead.gather(stage.batch)).toBe(Reason.idle);
+    });
+    expect(stage.pool.takeComing()).toBe(false);
+  });
 });
 
 describe("gather, when the pipe closes", () => {
