@@ -96,12 +96,14 @@ describe("build()", () => {
   });
 
   it.each([0.1, 0.5, 0.9])("that is killed at %f leaves no part of an engine", async (at) => {
+    // Slow, so that it is not done before it is killed, also where all cores are busy.
+    const slow = prepare(`killed ${at}`, "tensorrt10", 300);
     const given = prepare(`killed ${at}`, "tensorrt10", 60);
     const onLine = (line: string, pid: number): void => {
       if (line.startsWith("{") && JSON.parse(line).fraction >= at) process.kill(pid, "SIGKILL");
     };
     const args = [model, given.cache];
-    const killed = await runChild("test/support/build.mjs", { args, env: given.env, onLine });
+    const killed = await runChild("test/support/build.mjs", { args, env: slow.env, onLine });
     expect(killed.signal).toBe("SIGKILL");
     expect(readdirSync(join(folder, `killed ${at}`)).filter((name) => name.startsWith("engine.trt"))).toEqual(
       ["engine.trt.lock"],
