@@ -14,8 +14,8 @@ import { asInputError, readData, readValues } from "./request-values.ts";
 import type { RequestValue } from "./request-values.ts";
 import { showCount, showRows, showShape } from "./shape.ts";
 import type { InputSpec, ModelSpec } from "./spec.ts";
-import { checkCarrier } from "./tensor.ts";
-import { bufferOf, byteOffsetOf, lengthOf, mayGrow, showSafely, tagOf } from "./views.ts";
+import { Tensor, checkCarrier } from "./tensor.ts";
+import { bufferOf, byteOffsetOf, isDetached, lengthOf, mayGrow, showSafely, tagOf } from "./views.ts";
 
 /** A request as it was read. One object per caller, overwritten by each request. */
 export interface RequestScratch {
@@ -56,7 +56,7 @@ export function readRequest(input: unknown, spec: ModelSpec, scratch: RequestScr
   const values = nested ? [] : scratch.values;
   try {
     const data = readData(input);
-    if (only !== null && tagOf(data) === only.tag && readBare(data as object, only, spec, scratch)) return;
+    if (only !== null && readOnly(data, only, spec, scratch)) return;
     scratch.reading = true;
     readValues(data, spec, values);
   } catch (error) {
@@ -92,18 +92,33 @@ export function clearScratch({ sources, chunks, devices }: RequestScratch): void
 }
 
 /**
- * The common case, a typed array for the only input: false leaves it to the full checks, and to their error
- * texts.
+ * The common case, a typed array or a Tensor for the only input: false leaves it to the full checks, and to
+ * their error texts.
  */
-function readBare(data: object, input: InputSpec, spec: ModelSpec, scratch: RequestScratch): boolean {
-  const rows = lengthOf(data) / input.itemElements;
-  if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows)) || !isPlain(data, input))
-    return false;
+function readOnly(data: unknown, input: InputSpec, spec: ModelSpec, scratch: RequestScratch): boolean {
+  const isTensor = data instanceof Tensor;
+  if (isTensor && data.dtype !== input.dtype) return false;
+  const view = (isTensor ? data.data : data) as object;
+  if (tagOf(view) !== input.tag) return false;
+  const { itemElements } = input;
+  const length = lengthOf(view);
+  const rows = isTensor ? rowsOfFixed(data.shape, input, spec) : length / itemElements;
+  if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows))) return false;
+  if (length !== rows * itemElements || !isPlain(view, input)) return false;
+  if (length === 0 && isDetached(view)) return false;
   scratch.rows = rows;
-  scratch.sources[0] = data;
+  scratch.sources[0] = view;
   scratch.chunks[0] = scratch.devices[0] = null;
-  scratch.elements[0] = input.itemElements;
+  scratch.elements[0] = itemElements;
   return true;
+}
+
+/** The rows of a shape that is the model's, which is fixed; else NaN. */
+function rowsOfFixed(shape: readonly number[], { shape: item }: InputSpec, { batch }: ModelSpec): number {
+  const first = batch === "none" ? 0 : 1;
+  if (shape.length !== first + item.length) return NaN;
+  for (let d = 0; d < item.length; d++) if (shape[first + d] !== item[d]) return NaN;
+  return first === 1 ? shape[0] : 1;
 }
 
 /** Whether a carrier of an input's dtype keeps its length, and has the built-in methods. */
