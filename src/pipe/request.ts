@@ -100,16 +100,16 @@ function readOnly(data: unknown, input: InputSpec, spec: ModelSpec, scratch: Req
   if (isTensor && data.dtype !== input.dtype) return false;
   const view = (isTensor ? data.data : data) as object;
   if (tagOf(view) !== input.tag) return false;
-  const { itemElements } = input;
+  const { itemElements: item } = input;
   const length = lengthOf(view);
-  const rows = isTensor ? rowsOfFixed(data.shape, input, spec) : length / itemElements;
+  const rows = isTensor ? rowsOfFixed(data.shape, input, spec) : length / item;
   if (!(rows >= 1 && rows <= spec.requestRows && Number.isInteger(rows))) return false;
-  if (length !== rows * itemElements || !isPlain(view, input)) return false;
+  if (length !== rows * item || !isPlain(view, input)) return false;
   if (length === 0 && isDetached(view)) return false;
   scratch.rows = rows;
   scratch.sources[0] = view;
   scratch.chunks[0] = scratch.devices[0] = null;
-  scratch.elements[0] = itemElements;
+  scratch.elements[0] = item;
   return true;
 }
 
