@@ -97,7 +97,8 @@ export class Answers {
    */
   settle(): number {
     if (this.#abandoned) return 0;
-    const untilMs = this.#nowMs() + SETTLE_MS;
+    // Of the first that is found: who polls looks often, and finds nothing.
+    let untilMs = 0;
     const words = (this.#slots.used + 31) >> 5;
     let found = 0;
     for (let looked = 0; looked < words; looked++) {
@@ -105,6 +106,7 @@ export class Answers {
       this.#nextWord = word === 0 ? words - 1 : word - 1;
       let bits = this.#channel.takeDone(word);
       if (bits === 0) continue;
+      untilMs ||= this.#nowMs() + SETTLE_MS;
       while (bits !== 0 && !this.#hasEnough(found, untilMs)) {
         const bit = 31 - Math.clz32(bits);
         bits &= ~(1 << bit);
@@ -150,7 +152,9 @@ export class Answers {
   }
 
   #tellFree(): void {
-    if (this.rowsInFlight === 0) for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#idle.length > 0 && this.rowsInFlight === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
     this.#onFree();
   }
 
