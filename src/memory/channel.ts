@@ -110,9 +110,11 @@ export class Channel {
    * is wanted (both in ms of the common clock; 0: for ever), and its priority, 0 first.
    */
   schedule(slot: number, enteredMs: number, deadlineMs: number, priority: number): void {
+    const at = this.layout.priority + slot;
     this.entered[slot] = enteredMs;
-    this.deadlines[slot] = deadlineMs;
-    this.control[this.layout.priority + slot] = priority;
+    // Most often as before: what is not written stays in both cores' caches.
+    if (this.deadlines[slot] !== deadlineMs) this.deadlines[slot] = deadlineMs;
+    if (this.control[at] !== priority) this.control[at] = priority;
   }
 
   /**

@@ -144,7 +144,8 @@ export class Lead {
   /** The channels that said so, and those whose ring kept rows at the last look; each once. */
   #takeRinging(): readonly Channel[] {
     const ringing = this.#ringing;
-    ringing.length = 0;
+    // Setting its length takes longer than all of this function.
+    while (ringing.length > 0) ringing.pop();
     for (const channel of this.#blocked) ringing.push(channel);
     const { pendingWords } = this.#pool.layout;
     for (let word = 0; word < pendingWords; word++) {

@@ -24,6 +24,8 @@ export class Lists {
   readonly #layout: PoolLayout;
   readonly #channels: readonly Channel[];
   readonly #inputDims: number;
+  /** First word of each list: looked up for every row, several times. */
+  readonly #at: Int32Array;
 
   constructor(pool: Pool, channels: readonly Channel[]) {
     this.groups = pool.shape.groups;
@@ -31,12 +33,16 @@ export class Lists {
     this.#layout = pool.layout;
     this.#channels = channels;
     this.#inputDims = pool.shape.inputDims;
+    this.#at = Int32Array.from({ length: this.groups * PRIORITIES }, (_, list) => {
+      const group = Math.floor(list / PRIORITIES);
+      return this.#group(group) + GroupWord.lists + (list - group * PRIORITIES) * ListWord.words;
+    });
   }
 
   /** Empties all lists. The slots' own entries are not touched. */
   clear(): void {
     for (let list = 0; list < this.groups * PRIORITIES; list++) {
-      const at = this.#list(list);
+      const at = this.#at[list];
       this.#words[at + ListWord.head] = NONE;
       this.#words[at + ListWord.tail] = NONE;
       this.#words[at + ListWord.count] = 0;
@@ -45,12 +51,12 @@ export class Lists {
 
   /** The first row of a list, given up or not; NONE if there is none. */
   head(group: number, priority: number): number {
-    return this.#words[this.#list(group * PRIORITIES + priority) + ListWord.head];
+    return this.#words[this.#at[group * PRIORITIES + priority] + ListWord.head];
   }
 
   /** Rows linked in a list, given up or not. */
   count(group: number, priority: number): number {
-    return this.#words[this.#list(group * PRIORITIES + priority) + ListWord.count];
+    return this.#words[this.#at[group * PRIORITIES + priority] + ListWord.count];
   }
 
   /** Rows linked in a group, given up or not. */
@@ -77,7 +83,7 @@ export class Lists {
     const group = this.#groupFor(channel, slot);
     if (group === NONE) return false;
     const list = group * PRIORITIES + control[layout.priority + slot];
-    const at = this.#list(list);
+    const at = this.#at[list];
     const row = (channel.index << 16) | slot;
     const tail = this.#words[at + ListWord.tail];
     control[layout.next + slot] = NONE;
@@ -93,7 +99,7 @@ export class Lists {
 
   unlink(channel: Channel, slot: number): void {
     const { control, layout } = channel;
-    const at = this.#list(control[layout.list + slot]);
+    const at = this.#at[control[layout.list + slot]];
     const next = control[layout.next + slot];
     const previous = control[layout.previous + slot];
     if (previous === NONE) this.#words[at + ListWord.head] = next;
@@ -139,10 +145,5 @@ export class Lists {
 
   #group(group: number): number {
     return this.#layout.groups + group * this.#layout.groupWords;
-  }
-
-  #list(list: number): number {
-    const group = Math.floor(list / PRIORITIES);
-    return this.#group(group) + GroupWord.lists + (list - group * PRIORITIES) * ListWord.words;
   }
 }
