@@ -1,11 +1,14 @@
 /** Parts of the server that need no socket. */
 
 import { describe, expect, it } from "vitest";
-import type { ChunkedTensor, Tensor } from "../src/index.ts";
+import { Tensor } from "../src/index.ts";
+import type { ChunkedTensor, InputValue } from "../src/index.ts";
 import { chooseEncoding } from "../src/server/compress.ts";
 import { Exposition } from "../src/server/exposition.ts";
 import { RequestError, failureOf, withoutPaths } from "../src/server/failure.ts";
 import { Histogram } from "../src/server/histogram.ts";
+import type { HttpReply } from "../src/server/http-reply.ts";
+import { ReplyWriter } from "../src/server/infer-reply.ts";
 import type { InferRequest } from "../src/server/infer-request.ts";
 import { Budget, DEFAULT_LIMITS } from "../src/server/limits.ts";
 import { jsonLog } from "../src/server/log.ts";
@@ -101,8 +104,10 @@ describe("RequestReader", () => {
     for (let at = 0; at < body.length; at += pieceBytes) pieces.push(body.subarray(at, at + pieceBytes));
     return reader.read(pieces, String(json.length));
   };
-  const bytesOf = ({ inputs }: InferRequest, name: string): Buffer =>
-    Buffer.concat((inputs[name] as ChunkedTensor).data);
+  const valueOf = ({ inputs }: InferRequest, name: string): InputValue =>
+    inputs.find((one) => one.name === name)!.value;
+  const bytesOf = (request: InferRequest, name: string): Buffer =>
+    Buffer.concat((valueOf(request, name) as ChunkedTensor).data);
 
   it("reads the same JSON with other data as it did at first, in any pieces", () => {
     const reader = new RequestReader(DEFAULT_LIMITS);
@@ -112,12 +117,12 @@ describe("RequestReader", () => {
       const data = Uint8Array.from({ length: 16 }, (_, i) => i + 20 * turn);
       const request = read(reader, document, data, pieceBytes);
       expect(request).toMatchObject({ ...rest, id: undefined, timeoutMs: undefined });
-      expect(Object.keys(request.inputs)).toEqual(["x", "__proto__"]);
-      expect(request.inputs.x).toMatchObject({ dtype: "float32", shape: [1, 2] });
+      expect(request.inputs.map(({ name }) => name)).toEqual(["x", "__proto__"]);
+      expect(valueOf(request, "x")).toMatchObject({ dtype: "float32", shape: [1, 2] });
       expect(bytesOf(request, "x")).toEqual(Buffer.from(data.subarray(0, 8)));
       expect(bytesOf(request, "__proto__")).toEqual(Buffer.from(data.subarray(8)));
       // Whoever runs a request takes its inputs away.
-      request.inputs = {};
+      request.inputs = [];
     }
   });
 
@@ -136,15 +141,60 @@ describe("RequestReader", () => {
     expect(ids).toEqual(["a", "b", "a"]);
     const inJson = { ...input, name: "j", parameters: {}, data: [3, 4] };
     for (const turn of [1, 2]) {
-      const { inputs } = read(reader, { inputs: [input, inJson] }, new Uint8Array(8).fill(turn));
-      expect((inputs.j as Tensor).data).toEqual(new Float32Array([3, 4]));
-      expect((inputs.x as ChunkedTensor).data[0][0]).toBe(turn);
+      const request = read(reader, { inputs: [input, inJson] }, new Uint8Array(8).fill(turn));
+      expect((valueOf(request, "j") as Tensor).data).toEqual(new Float32Array([3, 4]));
+      expect(bytesOf(request, "x")[0]).toBe(turn);
     }
     const shapes = [
       [2, 1],
       [1, 2],
     ];
     const known = shapes.map((shape) => read(reader, { inputs: [{ ...input, shape }] }, new Uint8Array(8)));
-    expect(known.map(({ inputs }) => (inputs.x as ChunkedTensor).shape)).toEqual(shapes);
+    expect(known.map((request) => (valueOf(request, "x") as ChunkedTensor).shape)).toEqual(shapes);
+  });
+});
+
+describe("ReplyWriter", () => {
+  const whole = { id: undefined, inputs: [], outputs: null, binaryOutputs: true };
+  const request = { ...whole, timeoutMs: undefined, priority: undefined };
+  const y = (rows: number, first: number) => {
+    const data = Float32Array.from({ length: rows * 2 }, (_, i) => first + i);
+    return ["y", Tensor.from(data, { shape: [rows, 2] })] as const;
+  };
+  /** What an answer says, its JSON and its numbers. */
+  const read = ({ headers, body }: HttpReply) => {
+    const all = Buffer.concat(body);
+    const jsonBytes = Number(headers["inference-header-content-length"] ?? all.length);
+    const { id, outputs } = JSON.parse(all.toString("utf8", 0, jsonBytes)) as Record<string, unknown>;
+    const numbers = new Float32Array(Uint8Array.from(all.subarray(jsonBytes)).buffer);
+    return { id, outputs, numbers: [...numbers] };
+  };
+  const output = { name: "y", datatype: "FP32", shape: [1, 2], parameters: { binary_data_size: 8 } };
+
+  it("writes each answer's own numbers behind JSON that it wrote before", () => {
+    const writer = new ReplyWriter({ name: "m", version: "1" });
+    const [name, { shape }] = y(1, 0);
+    for (const first of [1, 5, 9]) {
+      const tensor = Tensor.trusted(Float32Array.of(first, first + 1), shape, "float32");
+      const expected = { id: undefined, outputs: [output], numbers: [first, first + 1] };
+      expect(read(writer.write(request, [[name, tensor]]))).toEqual(expected);
+    }
+  });
+
+  it("writes JSON anew where the id, the shape or the outputs differ", () => {
+    const writer = new ReplyWriter({ name: "m", version: "1" });
+    const one = y(1, 1);
+    for (const turn of [1, 2]) {
+      expect(read(writer.write(request, [one])), `turn ${turn}`).toMatchObject({ outputs: [output] });
+      expect(read(writer.write({ ...request, id: "a" }, [one]))).toMatchObject({ id: "a" });
+      const two = { ...output, shape: [2, 2], parameters: { binary_data_size: 16 } };
+      expect(read(writer.write(request, [y(2, 0)]))).toMatchObject({ outputs: [two], numbers: [0, 1, 2, 3] });
+      const json = { ...request, binaryOutputs: false };
+      expect(read(writer.write(json, [one])).outputs).toMatchObject([{ data: [1, 2] }]);
+      const named = { ...request, outputs: [{ name: "y", binary: false }] };
+      expect(read(writer.write(named, [one])).outputs).toMatchObject([{ data: [1, 2] }]);
+      const both = read(writer.write(request, [one, ["z", one[1]]]));
+      expect(both).toMatchObject({ outputs: [output, { ...output, name: "z" }], numbers: [1, 2, 1, 2] });
+    }
   });
 });

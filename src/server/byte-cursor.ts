@@ -21,12 +21,26 @@ export class ByteCursor {
       const part = chunk.subarray(this.#at, this.#at + wanted);
       if (part.length > 0) taken.push(part);
       wanted -= part.length;
-      this.#at += part.length;
-      if (this.#at < chunk.length) continue;
-      this.#chunk++;
-      this.#at = 0;
+      this.#pass(part.length);
     }
-    this.left -= count;
     return taken;
+  }
+
+  /** Passes over `bytes`, if they are what comes next, and lie in one piece. */
+  skip(bytes: Buffer): boolean {
+    const chunk = this.#chunks[this.#chunk];
+    const end = this.#at + bytes.length;
+    if (end > chunk.length || bytes.compare(chunk, this.#at, end) !== 0) return false;
+    this.#pass(bytes.length);
+    return true;
+  }
+
+  /** Of one chunk. */
+  #pass(count: number): void {
+    this.left -= count;
+    this.#at += count;
+    if (this.#at < this.#chunks[this.#chunk].length) return;
+    this.#chunk++;
+    this.#at = 0;
   }
 }

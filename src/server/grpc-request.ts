@@ -1,12 +1,12 @@
 /** Inference requests and answers in the protocol's gRPC form. */
 
 import { InputError, Tensor } from "../index.ts";
-import type { Dtype, InputValue } from "../index.ts";
+import type { Dtype } from "../index.ts";
 import { datatypeOf, dtypeOf } from "./datatypes.ts";
 import { RequestError } from "./failure.ts";
 import { bytesOf } from "./infer-reply.ts";
 import type { NamedTensor } from "./infer-reply.ts";
-import { checkOutput, fromMap, readName, readParameters, readShape, refuse } from "./infer-request.ts";
+import { checkOutput, readName, readParameters, readShape, refuse } from "./infer-request.ts";
 import type { InferRequest } from "./infer-request.ts";
 import type { Limits } from "./limits.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -43,19 +43,20 @@ export function readGrpcRequest(message: InferMessage, limits: Limits): InferReq
   if (raw.length > 0 && raw.length !== inputs.length) {
     throw refuse("raw_input_contents", `as many as inputs, ${inputs.length}`, `${raw.length}`);
   }
-  const values = new Map<string, InputValue>();
-  for (const [i, input] of inputs.entries()) {
+  const given = new Set<string>();
+  const values = inputs.map((input, i) => {
     const name = readName(input.name, `inputs[${i}]`);
-    if (values.has(name)) throw refuse(`inputs[${i}]`, "each input once", `"${name}"`);
+    if (given.has(name)) throw refuse(`inputs[${i}]`, "each input once", `"${name}"`);
+    given.add(name);
     const dtype = dtypeOf(input.datatype, name);
     const shape = readShape(input.shape.map(Number), name);
     if (plain(input.parameters).shared_memory_region !== undefined) {
       throw refuse(`input "${name}"`, "its data in the request", "a shared memory region");
     }
-    if (raw.length === 0) values.set(name, readContents(name, input.contents, shape, dtype));
-    else if (input.contents === null) values.set(name, { data: [raw[i]], shape, dtype });
-    else throw refuse(`input "${name}"`, "contents or raw_input_contents", "both");
-  }
+    if (raw.length === 0) return { name, value: readContents(name, input.contents, shape, dtype) };
+    if (input.contents === null) return { name, value: { data: [raw[i]], shape, dtype } };
+    throw refuse(`input "${name}"`, "contents or raw_input_contents", "both");
+  });
   const names = new Set<string>();
   const wanted = outputs.map((output, i) => {
     const name = readName(output.name, `outputs[${i}]`);
@@ -65,7 +66,7 @@ export function readGrpcRequest(message: InferMessage, limits: Limits): InferReq
     return { name, binary: true };
   });
   const wishes = readParameters(plain(message.parameters), limits);
-  return { id, inputs: fromMap(values), outputs: wanted.length === 0 ? null : wanted, ...wishes };
+  return { id, inputs: values, outputs: wanted.length === 0 ? null : wanted, ...wishes };
 }
 
 const fields: Readonly<Record<Dtype, string | null>> = {

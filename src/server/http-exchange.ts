@@ -58,47 +58,54 @@ export class HttpExchange implements Exchange {
     this.cancel.cancel(new ClientGone());
   }
 
-  /** Reads, runs and answers. Never rejects for what a client does. */
-  async serve(): Promise<void> {
-    const { router, logsRequests } = this.#options;
-    const { method = "GET", url = "/", headers } = this.#request;
-    const startMs = this.sinceMs;
-    let reply: HttpReply;
+  /** Reads, and once the body is there, runs and answers. Never throws for what a client does. */
+  serve(): void {
+    const request = this.#request;
+    const { headers } = request;
+    const { limits } = this.#options;
+    const refuse = (error: unknown): void => {
+      if (this.phase === "body") this.#answer(this.#failed(error));
+    };
     try {
-      try {
-        await this.#read();
-        this.phase = "run";
-        reply = await router.handle(method, url, headers, this.body, this.cancel);
-        const accept = headers["accept-encoding"];
-        if (accept !== undefined) reply = await compress(reply, String(accept));
-      } catch (error) {
-        this.#logFailure(error);
-        reply = errorReply(error);
+      if (headers.host === undefined && request.httpVersionMinor > 0) {
+        throw new RequestError(400, "Cannot accept a request of HTTP/1.1 without a Host header");
       }
-      if (reply.status === 499 || this.#response.destroyed) return;
-      this.phase = "reply";
-      this.sinceMs = performance.now();
-      this.#write(reply);
-      if (logsRequests) this.#logRequest(reply, this.sinceMs - startMs);
-    } finally {
-      this.body.drop();
+      if (announcesTooMuch(headers, limits)) throw tooLarge(limits);
+      this.cancel.listen(refuse);
+      readBody(request, headers["content-encoding"], this.body, () => void this.#run(), refuse);
+    } catch (error) {
+      refuse(error);
     }
   }
 
-  /** The body, or the reason for which it is not waited for. */
-  #read(): Promise<void> {
-    const request = this.#request;
-    const { limits } = this.#options;
-    const { headers } = request;
-    if (headers.host === undefined && request.httpVersionMinor > 0) {
-      throw new RequestError(400, "Cannot accept a request of HTTP/1.1 without a Host header");
+  async #run(): Promise<void> {
+    if (this.phase !== "body") return;
+    this.phase = "run";
+    const { method = "GET", url = "/", headers } = this.#request;
+    let reply: HttpReply;
+    try {
+      reply = await this.#options.router.handle(method, url, headers, this.body, this.cancel);
+      const accept = headers["accept-encoding"];
+      if (accept !== undefined) reply = await compress(reply, String(accept));
+    } catch (error) {
+      reply = this.#failed(error);
     }
-    if (announcesTooMuch(headers, limits)) throw tooLarge(limits);
-    const encoding = headers["content-encoding"];
-    return new Promise((resolve, reject) => {
-      this.cancel.listen(reject);
-      readBody(request, encoding, this.body, resolve, reject);
-    });
+    this.#answer(reply);
+  }
+
+  #answer(reply: HttpReply): void {
+    const startMs = this.sinceMs;
+    this.phase = "reply";
+    this.body.drop();
+    if (reply.status === 499 || this.#response.destroyed) return;
+    this.sinceMs = performance.now();
+    this.#write(reply);
+    if (this.#options.logsRequests) this.#logRequest(reply, this.sinceMs - startMs);
+  }
+
+  #failed(error: unknown): HttpReply {
+    this.#logFailure(error);
+    return errorReply(error);
   }
 
   #write({ status, headers, body }: HttpReply): void {

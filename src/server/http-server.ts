@@ -95,7 +95,7 @@ export class HttpServer {
       if (!response.writableFinished) exchange.cancel.cancel(new ClientGone());
       this.#connections.end(request.socket, exchange);
     });
-    void exchange.serve();
+    exchange.serve();
   }
 }
 

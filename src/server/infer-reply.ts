@@ -5,47 +5,83 @@ import { dtypes } from "../internal.ts";
 import { datatypeOf } from "./datatypes.ts";
 import type { HttpReply } from "./http-reply.ts";
 import type { InferRequest } from "./infer-request.ts";
-import type { ServedModel } from "./served-model.ts";
-
 export type NamedTensor = readonly [name: string, tensor: Tensor];
 
-/** Outputs up to this size are copied behind their JSON: one piece is written faster than several. */
+/** Answers up to this size are made one piece, which is written faster than several. */
 const JOIN_BYTES_MAX = 16 * 1024;
 
-/** JSON alone, or JSON and behind it the bytes of the outputs that were asked for as binary data. */
-export function inferReply(
-  model: ServedModel,
+/** The JSON of an answer whose numbers are all behind it, and what it was made of. */
+interface Known {
+  json: Buffer;
+  jsonBytes: string;
+  outputs: InferRequest["outputs"];
+  binaryOutputs: boolean;
+  shapes: readonly (readonly number[])[];
+}
+
+/** Writes one model's answers. */
+export class ReplyWriter {
+  /** How every answer in JSON begins. */
+  readonly #head: string;
+  /** The last answer's, where it can be told that another is the same: shapes are frozen. */
+  #last: Known | null = null;
+
+  constructor({ name, version }: { name: string; version: string }) {
+    this.#head = `{"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(version)},`;
+  }
+
+  /** JSON alone, or JSON and behind it the bytes of the outputs that were asked for as binary data. */
+  write(request: InferRequest, tensors: readonly NamedTensor[]): HttpReply {
+    const last = this.#last;
+    if (last !== null && isAlike(last, request, tensors)) return binaryReply(last, tensors);
+    const binary: NamedTensor[] = [];
+    let text = "";
+    for (const named of tensors) {
+      const [name, tensor] = named;
+      const wanted = request.outputs?.find((one) => one.name === name);
+      text += `${text === "" ? "" : ","}${headOf(name, tensor)}`;
+      if (wanted?.binary ?? request.binaryOutputs) {
+        binary.push(named);
+        text += `"parameters":{"binary_data_size":${tensor.data.byteLength}}}`;
+      } else text += `"data":${jsonData(tensor)}}`;
+    }
+    const id = request.id === undefined ? "" : `"id":${JSON.stringify(request.id)},`;
+    const json = Buffer.from(`${this.#head}${id}"outputs":[${text}]}`);
+    if (binary.length === 0)
+      return { status: 200, headers: { "content-type": "application/json" }, body: [json] };
+    const { outputs, binaryOutputs } = request;
+    const shapes = tensors.map(([, { shape }]) => shape);
+    const known = { json, jsonBytes: String(json.length), outputs, binaryOutputs, shapes };
+    if (id === "" && binary.length === tensors.length) this.#last = known;
+    return binaryReply(known, binary);
+  }
+}
+
+/** Whether an answer has this very JSON. The outputs that a request names are the same list, or looked at. */
+function isAlike(
+  { outputs, binaryOutputs, shapes }: Known,
   request: InferRequest,
   tensors: readonly NamedTensor[],
-): HttpReply {
-  const binary: Tensor[] = [];
-  let binaryBytes = 0;
-  let outputs = "";
-  for (const [name, tensor] of tensors) {
-    const wanted = request.outputs?.find((one) => one.name === name);
-    outputs += `${outputs === "" ? "" : ","}${headOf(name, tensor)}`;
-    if (wanted?.binary ?? request.binaryOutputs) {
-      const { byteLength } = tensor.data;
-      binary.push(tensor);
-      binaryBytes += byteLength;
-      outputs += `"parameters":{"binary_data_size":${byteLength}}}`;
-    } else outputs += `"data":${jsonData(tensor)}}`;
-  }
-  const id = request.id === undefined ? "" : `"id":${JSON.stringify(request.id)},`;
-  const json = `${model.replyHead}${id}"outputs":[${outputs}]}`;
-  if (binary.length === 0) {
-    return { status: 200, headers: { "content-type": "application/json" }, body: [Buffer.from(json)] };
-  }
-  const jsonBytes = Buffer.byteLength(json);
+): boolean {
+  if (request.id !== undefined || request.outputs !== outputs || request.binaryOutputs !== binaryOutputs)
+    return false;
+  for (let i = 0; i < tensors.length; i++) if (tensors[i][1].shape !== shapes[i]) return false;
+  return tensors.length === shapes.length;
+}
+
+function binaryReply({ json, jsonBytes }: Known, tensors: readonly NamedTensor[]): HttpReply {
   const headers = {
     "content-type": "application/octet-stream",
-    "inference-header-content-length": String(jsonBytes),
+    "inference-header-content-length": jsonBytes,
   };
-  if (binaryBytes > JOIN_BYTES_MAX)
-    return { status: 200, headers, body: [Buffer.from(json), ...binary.map(bytesOf)] };
-  const body = Buffer.allocUnsafe(jsonBytes + binaryBytes);
-  let at = body.write(json);
-  for (const tensor of binary) at += copyBytes(tensor, body, at);
+  let bytes = json.length;
+  for (const [, { data }] of tensors) bytes += data.byteLength;
+  if (bytes > JOIN_BYTES_MAX)
+    return { status: 200, headers, body: [json, ...tensors.map(([, tensor]) => bytesOf(tensor))] };
+  const body = Buffer.allocUnsafe(bytes);
+  body.set(json);
+  let at = json.length;
+  for (const [, tensor] of tensors) at += copyBytes(tensor, body, at);
   return { status: 200, headers, body: [body] };
 }
 

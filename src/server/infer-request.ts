@@ -15,9 +15,14 @@ export interface RequestedOutput {
   binary: boolean;
 }
 
+export interface NamedInput {
+  name: string;
+  value: InputValue;
+}
+
 export interface InferRequest {
   id: string | undefined;
-  inputs: Record<string, InputValue>;
+  inputs: readonly NamedInput[];
   /** null: all of them. */
   outputs: readonly RequestedOutput[] | null;
   /** For outputs that the request does not name. */
@@ -92,25 +97,18 @@ function readPriority(priority: unknown): Priority | undefined {
   throw refuse("parameters.priority", '"high", "normal", "low", or 1, 2, 3', shown(priority));
 }
 
-function readInputs(inputs: unknown, bytes: ByteCursor, limits: Limits): Record<string, InputValue> {
+function readInputs(inputs: unknown, bytes: ByteCursor, limits: Limits): NamedInput[] {
   if (!Array.isArray(inputs) || inputs.length === 0)
     throw refuse("inputs", "a list of inputs", shown(inputs));
   if (inputs.length > limits.tensors) throw refuse("inputs", `at most ${limits.tensors}`, shown(inputs));
-  const values = new Map<string, InputValue>();
-  for (const [i, input] of inputs.entries()) {
+  const names = new Set<string>();
+  return inputs.map((input: unknown, i) => {
     if (!isObject(input)) throw refuse(`inputs[${i}]`, "an object", shown(input));
     const name = readName(input.name, `inputs[${i}]`);
-    if (values.has(name)) throw refuse(`inputs[${i}]`, "each input once", shown(name));
-    values.set(name, readInput(name, input, bytes, limits));
-  }
-  return fromMap(values);
-}
-
-/** An object without a prototype, so that an input may have any name. */
-export function fromMap(values: ReadonlyMap<string, InputValue>): Record<string, InputValue> {
-  const record = Object.create(null) as Record<string, InputValue>;
-  for (const [name, value] of values) record[name] = value;
-  return record;
+    if (names.has(name)) throw refuse(`inputs[${i}]`, "each input once", shown(name));
+    names.add(name);
+    return { name, value: readInput(name, input, bytes, limits) };
+  });
 }
 
 function readInput(name: string, input: JsonObject, bytes: ByteCursor, limits: Limits): InputValue {

@@ -3,7 +3,7 @@
 import type { ChunkedTensor, PipeDescription } from "../index.ts";
 import { ByteCursor } from "./byte-cursor.ts";
 import { RequestError } from "./failure.ts";
-import { fromMap, readDocument, refuse } from "./infer-request.ts";
+import { readDocument, refuse } from "./infer-request.ts";
 import type { InferRequest } from "./infer-request.ts";
 import { parseJson, shown } from "./json.ts";
 import type { Limits } from "./limits.ts";
@@ -14,6 +14,7 @@ const KNOWN_BYTES_MAX = 1024;
 
 /** What a request's JSON said, without the data that was behind it. */
 interface Known extends Omit<InferRequest, "inputs"> {
+  json: Buffer;
   inputs: readonly KnownInput[];
   /** Of all inputs. */
   bytes: number;
@@ -32,6 +33,8 @@ export class RequestReader {
    * behind it, and reading it takes longer than finding it here.
    */
   readonly #known = new Map<string, Known>();
+  /** The one that was found last, which is compared first. */
+  #last: Known | null = null;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -46,11 +49,18 @@ export class RequestReader {
       const hint = "send tensors as binary data";
       throw new RequestError(413, `Cannot accept more than ${bytesMax} bytes of JSON: ${hint}`);
     }
+    const last = this.#last;
+    if (last?.json.length === jsonBytes && last.bytes === bytes.left - jsonBytes && bytes.skip(last.json)) {
+      return again(last, bytes);
+    }
     const json = join(bytes.take(jsonBytes));
     if (bytes.left === 0 || jsonBytes > KNOWN_BYTES_MAX) return this.#parse(json, bytes);
     const key = Buffer.from(json.buffer, json.byteOffset, json.length).toString("latin1");
     const known = this.#known.get(key);
-    if (known !== undefined && known.bytes === bytes.left) return again(known, bytes);
+    if (known !== undefined && known.bytes === bytes.left) {
+      this.#last = known;
+      return again(known, bytes);
+    }
     const request = this.#parse(json, bytes);
     this.#remember(key, request);
     return request;
@@ -64,7 +74,7 @@ export class RequestReader {
   #remember(key: string, request: InferRequest): void {
     if (request.id !== undefined) return;
     const inputs: KnownInput[] = [];
-    for (const [name, value] of Object.entries(request.inputs)) {
+    for (const { name, value } of request.inputs) {
       const { data, shape, dtype } = value as ChunkedTensor;
       if (!Array.isArray(data)) return;
       const bytes = data.reduce((sum: number, { length }: Uint8Array) => sum + length, 0);
@@ -72,18 +82,19 @@ export class RequestReader {
     }
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     const bytes = inputs.reduce((sum, input) => sum + input.bytes, 0);
-    this.#known.set(key, { ...request, inputs, bytes });
+    this.#known.set(key, { ...request, json: Buffer.from(key, "latin1"), inputs, bytes });
   }
 }
 
 /** The same request with other data. */
 function again(
-  { inputs, outputs, binaryOutputs, timeoutMs, priority }: Known,
+  { inputs: known, outputs, binaryOutputs, timeoutMs, priority }: Known,
   data: ByteCursor,
 ): InferRequest {
-  const values = Object.create(null) as Record<string, ChunkedTensor>;
-  for (const { name, shape, dtype, bytes } of inputs) values[name] = { data: data.take(bytes), shape, dtype };
-  return { id: undefined, inputs: values, outputs, binaryOutputs, timeoutMs, priority };
+  const inputs = known.map(({ name, shape, dtype, bytes }) => {
+    return { name, value: { data: data.take(bytes), shape, dtype } };
+  });
+  return { id: undefined, inputs, outputs, binaryOutputs, timeoutMs, priority };
 }
 
 function readLength(text: string, left: number): number {
@@ -101,7 +112,6 @@ export function readRaw({ inputs }: PipeDescription, chunks: readonly Uint8Array
   if (inputs.length !== 1) {
     throw refuse("a body without JSON", "a model with one input", `one with ${inputs.length}`);
   }
-  const data = fromMap(new Map([[inputs[0].name, chunks]]));
   const wishes = { outputs: null, binaryOutputs: true, timeoutMs: undefined, priority: undefined };
-  return { id: undefined, inputs: data, ...wishes };
+  return { id: undefined, inputs: [{ name: inputs[0].name, value: chunks }], ...wishes };
 }

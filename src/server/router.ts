@@ -7,7 +7,6 @@ import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
 import { RequestError } from "./failure.ts";
 import { jsonReply, textReply } from "./http-reply.ts";
 import type { HttpReply } from "./http-reply.ts";
-import { inferReply } from "./infer-reply.ts";
 import type { InferRequest } from "./infer-request.ts";
 import { isObject, parseJson } from "./json.ts";
 import type { Limits } from "./limits.ts";
@@ -169,7 +168,7 @@ export class Router {
       throw error;
     }
     const tensors = await model.infer(request, { protocol: "http", cancel, body, headers });
-    return inferReply(model, request, tensors);
+    return model.replies.write(request, tensors);
   }
 
   #repository(path: readonly string[]): Handlers | undefined {

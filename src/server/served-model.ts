@@ -1,11 +1,20 @@
 /** One version of a model that is being served: its pipe, and what became of its requests. */
 
-import type { CallOptions, Pipe, PipeDescription, PipeInput, PipeStats, Tensor } from "../index.ts";
+import type {
+  CallOptions,
+  InputValue,
+  Pipe,
+  PipeDescription,
+  PipeInput,
+  PipeStats,
+  Tensor,
+} from "../index.ts";
 import { callerOf } from "../internal.ts";
 import type { Cancel } from "./cancel.ts";
 import { RequestError, failureOf } from "./failure.ts";
-import type { InferRequest } from "./infer-request.ts";
+import { ReplyWriter } from "./infer-reply.ts";
 import type { NamedTensor } from "./infer-reply.ts";
+import type { InferRequest, NamedInput } from "./infer-request.ts";
 import type { Spans } from "./spans.ts";
 import type { Protocol, Tally } from "./tally.ts";
 
@@ -26,8 +35,8 @@ export class ServedModel {
   readonly version: string;
   readonly pipe: Pipe;
   readonly description: PipeDescription;
-  /** How every answer in JSON begins. */
-  readonly replyHead: string;
+  /** The protocol's HTTP form of answers. */
+  readonly replies: ReplyWriter;
   readonly #spans: Spans;
   readonly #calls: ReturnType<typeof callerOf>;
   readonly tally: Tally;
@@ -38,7 +47,7 @@ export class ServedModel {
     this.tally = tally;
     this.pipe = pipe;
     this.description = pipe.describe();
-    this.replyHead = `{"model_name":${JSON.stringify(name)},"model_version":${JSON.stringify(version)},`;
+    this.replies = new ReplyWriter({ name, version });
     this.#spans = spans;
     this.#calls = callerOf(pipe);
     // Each socket's requests come in a turn of their own.
@@ -84,16 +93,25 @@ export class ServedModel {
 
   #call(request: InferRequest, { cancel, body }: Caller): Promise<PipeInput> {
     cancel.throwIfCancelled();
-    const input: PipeInput = { data: request.inputs };
+    const input: PipeInput = { data: this.#dataOf(request.inputs) };
     try {
       return this.pipe(input, optionsOf(request));
     } finally {
       // It is copied, or refused: nobody needs the client's bytes any more.
       input.data = NOTHING;
-      request.inputs = {};
+      request.inputs = [];
       body.drop();
       cancel.listen((reason) => this.#calls.giveUp(input, reason));
     }
+  }
+
+  /** The value of the only input, or an object without a prototype: an input may have any name. */
+  #dataOf(inputs: readonly NamedInput[]): PipeInput["data"] {
+    const known = this.description.inputs;
+    if (known.length === 1 && inputs.length === 1 && inputs[0].name === known[0].name) return inputs[0].value;
+    const record = Object.create(null) as Record<string, InputValue>;
+    for (const { name, value } of inputs) record[name] = value;
+    return record;
   }
 
   #checkOutputs({ outputs }: InferRequest): void {

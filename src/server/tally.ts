@@ -25,7 +25,7 @@ type Counted = Pick<
 >;
 
 export class Tally {
-  readonly counts: Map<string, OutcomeCount> = new Map();
+  readonly counts: OutcomeCount[] = [];
   readonly seconds: Histogram = new Histogram(SECONDS);
   /** Sum of what requests that were answered, and others, took. */
   successMs = 0;
@@ -38,9 +38,8 @@ export class Tally {
   readonly #ends = new WeakMap<Pipe, Promise<void>>();
 
   count(protocol: Protocol, outcome: Outcome, startMs: number): void {
-    const key = `${protocol} ${outcome}`;
-    let entry = this.counts.get(key);
-    if (entry === undefined) this.counts.set(key, (entry = { protocol, outcome, count: 0 }));
+    let entry = this.counts.find((one) => one.protocol === protocol && one.outcome === outcome);
+    if (entry === undefined) this.counts.push((entry = { protocol, outcome, count: 0 }));
     entry.count++;
     const ms = performance.now() - startMs;
     this.seconds.observe(ms / 1000);
@@ -86,7 +85,7 @@ export class Tally {
 
   #sum(counts: (outcome: Outcome) => boolean): number {
     let sum = 0;
-    for (const { outcome, count } of this.counts.values()) if (counts(outcome)) sum += count;
+    for (const { outcome, count } of this.counts) if (counts(outcome)) sum += count;
     return sum;
   }
 }
