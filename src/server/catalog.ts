@@ -10,6 +10,9 @@ import { Tally } from "./tally.ts";
 
 export type ModelState = "LOADING" | "READY" | "UNLOADING" | "UNAVAILABLE";
 
+/** How often the delay before a lost model is loaded anew is doubled. */
+const LONGEST_DELAY = 5;
+
 interface Entry {
   name: string;
   version: string;
@@ -19,8 +22,9 @@ interface Entry {
   model: ServedModel | null;
   /** It was served, and its pipe gave up: nobody asked for that. */
   isLost: boolean;
-  /** How often that was so, or could not be mended. */
+  /** How often that was so, or could not be mended, since it last served for long. */
   losses: number;
+  readyMs: number;
   tally: Tally;
 }
 
@@ -29,7 +33,7 @@ export interface CatalogOptions {
   sources: () => readonly Source[];
   /** Whether clients may load and unload models. */
   mayChange: boolean;
-  /** ms after which a lost model is loaded anew; each time twice as many as before, up to 32 times. */
+  /** ms until a lost model is loaded anew: twice as many each time, to 32-fold, until it serves so long. */
   reviveMs: number;
   spans: Spans;
   log: Log;
@@ -203,7 +207,7 @@ export class Catalog {
       throw error;
     }
     const model = new ServedModel(entry, opened, entry.tally, spans);
-    Object.assign(entry, { state: "READY", reason: "", model, isLost: false });
+    Object.assign(entry, { state: "READY", reason: "", model, isLost: false, readyMs: performance.now() });
     model.whenRefused(() => this.#onRefused(entry, model));
     this.#options.changed();
     const { engine, backend } = opened.describe();
@@ -215,6 +219,7 @@ export class Catalog {
   /** A pipe that was not asked to end has given up, and said why in the log. */
   #onRefused(entry: Entry, model: ServedModel): void {
     if (entry.model !== model || this.#closing) return;
+    if (performance.now() - entry.readyMs > this.#delayMs(LONGEST_DELAY)) entry.losses = 0;
     const reason = "its instances were lost";
     Object.assign(entry, { state: "UNAVAILABLE", reason, model: null, isLost: true });
     this.#options.changed();
@@ -223,8 +228,11 @@ export class Catalog {
   }
 
   #reviveLater(entry: Entry): void {
-    const delayMs = this.#options.reviveMs * 2 ** Math.min(entry.losses++, 5);
-    setTimeout(() => void this.#revive(entry), delayMs).unref();
+    setTimeout(() => void this.#revive(entry), this.#delayMs(entry.losses++)).unref();
+  }
+
+  #delayMs(losses: number): number {
+    return this.#options.reviveMs * 2 ** Math.min(losses, LONGEST_DELAY);
   }
 
   /** Nobody may be there who could ask for it. */
@@ -267,8 +275,8 @@ export class Catalog {
 }
 
 function newEntry(name: string, version: string): Entry {
-  const tally = new Tally();
-  return { name, version, state: "UNAVAILABLE", reason: "", model: null, isLost: false, losses: 0, tally };
+  const never = { isLost: false, losses: 0, readyMs: 0 };
+  return { name, version, state: "UNAVAILABLE", reason: "", model: null, ...never, tally: new Tally() };
 }
 
 /** The highest version that is ready, or else the highest. Looked for by every request. */

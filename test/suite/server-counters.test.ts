@@ -8,7 +8,7 @@ import { begin, connector } from "../support/grpc.ts";
 import type { Client, Message } from "../support/grpc.ts";
 import { makeChannel } from "../support/memory.ts";
 import { affineModel } from "../support/models.ts";
-import { rejection, within } from "../support/pipes.ts";
+import { rejection, sleep, within } from "../support/pipes.ts";
 import { ask, errorOf, jsonInput, starter } from "../support/server.ts";
 import type { Answer } from "../support/server.ts";
 
@@ -187,5 +187,26 @@ describe("a model whose instances were all lost", () => {
     models.mortal = mortal;
     await expect.poll(ready, { timeout: 15_000 }).toBe(200);
     expect((await infer(1)).status).toBe(200);
+  }, 40_000);
+
+  it("is loaded anew soon, if it had served for long", async () => {
+    const models: Record<string, PipeConfig> = { mortal };
+    const reviveMs = 50;
+    const { port, logged } = await start(models, { reviveMs });
+    const infer = (value: number): Promise<Answer> =>
+      post(port, "/v2/models/mortal/infer", { inputs: [jsonInput("input", "FP32", [1, 1], [value])] });
+    const ready = async (): Promise<number> => (await ask(port, "/v2/health/ready")).status;
+    const die = (): Promise<unknown> => Promise.all([1, 2, 3, 4, 5].map(() => infer(DEATH)));
+    await within(die(), "five deaths");
+    models.mortal = { backend: "OnnxTensr" };
+    const failures = () => logged.filter(({ text }) => text === "Cannot bring mortal back yet").length;
+    await expect.poll(failures, { timeout: 10_000 }).toBeGreaterThan(4);
+    models.mortal = mortal;
+    await expect.poll(ready, { timeout: 15_000 }).toBe(200);
+    await sleep(33 * reviveMs);
+    await within(die(), "five more");
+    const diedAt = performance.now();
+    await expect.poll(ready, { timeout: 15_000, interval: 10 }).toBe(200);
+    expect(performance.now() - diedAt).toBeLessThan(24 * reviveMs);
   }, 40_000);
 });
