@@ -11,7 +11,7 @@ import { Tally } from "./tally.ts";
 export type ModelState = "LOADING" | "READY" | "UNLOADING" | "UNAVAILABLE";
 
 /** How often the delay before a lost model is loaded anew is doubled. */
-const LONGEST_DELAY = 5;
+const DOUBLINGS_MAX = 5;
 
 interface Entry {
   name: string;
@@ -219,7 +219,7 @@ export class Catalog {
   /** A pipe that was not asked to end has given up, and said why in the log. */
   #onRefused(entry: Entry, model: ServedModel): void {
     if (entry.model !== model || this.#closing) return;
-    if (performance.now() - entry.readyMs > this.#delayMs(LONGEST_DELAY)) entry.losses = 0;
+    if (performance.now() - entry.readyMs > this.#delayMs(DOUBLINGS_MAX)) entry.losses = 0;
     const reason = "its instances were lost";
     Object.assign(entry, { state: "UNAVAILABLE", reason, model: null, isLost: true });
     this.#options.changed();
@@ -232,7 +232,7 @@ export class Catalog {
   }
 
   #delayMs(losses: number): number {
-    return this.#options.reviveMs * 2 ** Math.min(losses, LONGEST_DELAY);
+    return this.#options.reviveMs * 2 ** Math.min(losses, DOUBLINGS_MAX);
   }
 
   /** Nobody may be there who could ask for it. */

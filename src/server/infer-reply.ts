@@ -57,7 +57,7 @@ export class ReplyWriter {
   }
 }
 
-/** Whether an answer has this very JSON. The outputs that a request names are the same list, or looked at. */
+/** Whether an answer has this very JSON. Another list of outputs, or another shape, counts as different. */
 function isAlike(
   { outputs, binaryOutputs, shapes }: Known,
   request: InferRequest,
