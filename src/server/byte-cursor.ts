@@ -26,6 +26,14 @@ export class ByteCursor {
     return taken;
   }
 
+  /** The next byte, which must be there. */
+  next(): number {
+    while (this.#at === this.#chunks[this.#chunk].length) this.#pass(0);
+    const byte = this.#chunks[this.#chunk][this.#at];
+    this.#pass(1);
+    return byte;
+  }
+
   /** Passes over `bytes`, if they are what comes next, and lie in one piece. */
   skip(bytes: Buffer): boolean {
     const chunk = this.#chunks[this.#chunk];

@@ -4,34 +4,13 @@ import { InputError, Tensor } from "../index.ts";
 import type { Dtype } from "../index.ts";
 import { datatypeOf, dtypeOf } from "./datatypes.ts";
 import { RequestError } from "./failure.ts";
+import type { Contents, InferMessage, Parameters } from "./grpc-message.ts";
 import { bytesOf } from "./infer-reply.ts";
 import type { NamedTensor } from "./infer-reply.ts";
 import { checkOutput, readName, readParameters, readShape, refuse } from "./infer-request.ts";
 import type { InferRequest } from "./infer-request.ts";
 import type { Limits } from "./limits.ts";
 import type { ServedModel } from "./served-model.ts";
-
-/** One of the kinds of value; 64-bit integers are texts. */
-type Parameters = Readonly<Record<string, { parameter_choice?: string } & Record<string, unknown>>>;
-
-type Contents = Readonly<Record<string, readonly (number | boolean | string)[]>>;
-
-/** A ModelInferRequest as @grpc/proto-loader gives it. */
-export interface InferMessage {
-  model_name: string;
-  model_version: string;
-  id: string;
-  parameters: Parameters;
-  inputs: readonly {
-    name: string;
-    datatype: string;
-    shape: readonly string[];
-    parameters: Parameters;
-    contents: Contents | null;
-  }[];
-  outputs: readonly { name: string; parameters: Parameters }[];
-  raw_input_contents: Uint8Array[];
-}
 
 export function readGrpcRequest(message: InferMessage, limits: Limits): InferRequest {
   const { inputs, outputs, raw_input_contents: raw, id } = message;
@@ -54,7 +33,7 @@ export function readGrpcRequest(message: InferMessage, limits: Limits): InferReq
       throw refuse(`input "${name}"`, "its data in the request", "a shared memory region");
     }
     if (raw.length === 0) return { name, value: readContents(name, input.contents, shape, dtype) };
-    if (input.contents === null) return { name, value: { data: [raw[i]], shape, dtype } };
+    if (input.contents === null) return { name, value: { data: raw[i], shape, dtype } };
     throw refuse(`input "${name}"`, "contents or raw_input_contents", "both");
   });
   const names = new Set<string>();

@@ -1,29 +1,24 @@
 /** The protocol over gRPC, by the optional packages @grpc/grpc-js and @grpc/proto-loader. */
 
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import type * as GrpcJs from "@grpc/grpc-js";
-import type {
-  ServerUnaryCall,
-  ServiceDefinition,
-  UntypedServiceImplementation,
-  sendUnaryData,
-} from "@grpc/grpc-js";
+import type { ServerUnaryCall, UntypedServiceImplementation, sendUnaryData } from "@grpc/grpc-js";
 import type * as ProtoLoader from "@grpc/proto-loader";
 import type { Log } from "../index.ts";
 import { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
+import { piecesInterceptor } from "./grpc-body.ts";
 import { ClientGone, Grpc, RequestError, failureOf } from "./failure.ts";
+import { loadService } from "./grpc-definition.ts";
 import { Health } from "./grpc-health.ts";
 import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
-import type { InferMessage } from "./grpc-request.ts";
+import type { InferMessage } from "./grpc-message.ts";
 import { InferStream } from "./grpc-stream.ts";
 import type { InferRequest } from "./infer-request.ts";
 import type { StreamCall } from "./grpc-stream.ts";
 import { widenWindows } from "./grpc-windows.ts";
-import type { Limits } from "./limits.ts";
+import type { Budget, Limits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
 import type { ServedModel } from "./served-model.ts";
 
@@ -49,6 +44,7 @@ export function findGrpc(): GrpcPackages | null {
 export interface GrpcOptions {
   catalog: Catalog;
   limits: Limits;
+  budget: Budget;
   version: string;
   isDraining: () => boolean;
   log: Log;
@@ -87,13 +83,16 @@ export class GrpcServer {
       // A client that is gone without a word is noticed.
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 10_000,
+      interceptors: [
+        piecesInterceptor(options.budget, options.limits, () =>
+          options.log("warn", "Cannot read gRPC in pieces: large requests take longer, and more memory", {}),
+        ),
+      ],
     });
-    this.#server.addService(
-      this.#definition("inference.proto", "inference.GRPCInferenceService"),
-      this.#handlers(),
-    );
+    const inference = loadService(packages.loader, "inference.proto", "inference.GRPCInferenceService");
+    this.#server.addService(inference, this.#handlers());
     const health = new Health(() => options.catalog.ready && !options.isDraining());
-    this.#server.addService(this.#definition("health.proto", "grpc.health.v1.Health"), {
+    this.#server.addService(loadService(packages.loader, "health.proto", "grpc.health.v1.Health"), {
       Check: health.check.bind(health),
       Watch: health.watch.bind(health),
     });
@@ -134,12 +133,6 @@ export class GrpcServer {
 
   destroy(): void {
     this.#server.forceShutdown();
-  }
-
-  #definition(file: string, service: string): ServiceDefinition {
-    const options = { keepCase: true, longs: String, enums: String, defaults: true, oneofs: true };
-    const definition = this.#packages.loader.loadSync(protoPath(file), options);
-    return definition[service] as ServiceDefinition;
   }
 
   #handlers(): UntypedServiceImplementation {
@@ -227,21 +220,22 @@ export class GrpcServer {
 
   async #infer(message: InferMessage, cancel: Cancel, call: AnyCall): Promise<object> {
     const { catalog } = this.#options;
-    const model = catalog.find(message.model_name, message.model_version || undefined);
-    const request = this.#read(message, model, call);
-    const tensors = await model.infer(request, {
-      protocol: "grpc",
-      cancel,
-      body: {
-        drop() {
-          message.raw_input_contents = [];
+    try {
+      const model = catalog.find(message.model_name, message.model_version || undefined);
+      const request = this.#read(message, model, call);
+      const tensors = await model.infer(request, {
+        protocol: "grpc",
+        cancel,
+        body: message,
+        get headers() {
+          return call.metadata.getMap();
         },
-      },
-      get headers() {
-        return call.metadata.getMap();
-      },
-    });
-    return grpcReply(model, request, tensors);
+      });
+      return grpcReply(model, request, tensors);
+    } finally {
+      // Where it was refused, its bytes are still there.
+      message.drop();
+    }
   }
 
   #read(message: InferMessage, model: ServedModel, call: AnyCall): InferRequest {
@@ -282,13 +276,4 @@ function deadlineMs(call: AnyCall): number {
   const atMs = deadline instanceof Date ? deadline.getTime() : deadline;
   // Beyond what a timer can wait, it is as good as none.
   return atMs - Date.now() < 2 ** 31 ? atMs - Date.now() : Infinity;
-}
-
-/** Beside the package's own files: this code is in src/server/, or bundled into dist/. */
-function protoPath(file: string): string {
-  const places = [`../proto/${file}`, `../../proto/${file}`];
-  const paths = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
-  const found = paths.find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`Cannot find ${file} at ${paths.join(" or ")}`);
-  return found;
 }

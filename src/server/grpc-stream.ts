@@ -2,7 +2,7 @@
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Grpc, failureOf } from "./failure.ts";
-import type { InferMessage } from "./grpc-request.ts";
+import type { InferMessage } from "./grpc-message.ts";
 
 /** Requests of one stream that may run at a time; more are not read. */
 const IN_FLIGHT_MAX = 64;

@@ -60,8 +60,8 @@ export class Metrics {
     }
     out.family("trtpipe_http_connections", "gauge", "Open connections of HTTP.");
     out.sample("trtpipe_http_connections", {}, connections());
-    out.family("trtpipe_http_buffered_bytes", "gauge", "Request bodies that are in memory.");
-    out.sample("trtpipe_http_buffered_bytes", {}, bufferedBytes());
+    out.family("trtpipe_buffered_bytes", "gauge", "Request bodies that are in memory.");
+    out.sample("trtpipe_buffered_bytes", {}, bufferedBytes());
   }
 
   #process(out: Exposition): void {

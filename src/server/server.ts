@@ -82,8 +82,8 @@ export class InferenceServer {
     if (packages === null && typeof options.grpcPort === "number") {
       throw new ConfigError("grpcPort", options.grpcPort, `no gRPC, or its packages: ${INSTALL_GRPC}`);
     }
-    this.#grpc =
-      packages && new GrpcServer({ catalog: this.#catalog, limits, version, isDraining, log }, packages);
+    const shared = { catalog: this.#catalog, limits, budget, version, isDraining, log };
+    this.#grpc = packages && new GrpcServer(shared, packages);
   }
 
   get ready(): boolean {

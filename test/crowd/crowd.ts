@@ -86,7 +86,7 @@ async function bufferedAfter(port: number): Promise<number> {
   let bytes = NaN;
   for (let look = 0; look < 50 && bytes !== 0; look++) {
     const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    bytes = Number(/^trtpipe_http_buffered_bytes (\d+)$/m.exec(metrics)?.[1]);
+    bytes = Number(/^trtpipe_buffered_bytes (\d+)$/m.exec(metrics)?.[1]);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   return bytes;

@@ -30,7 +30,7 @@ it("leave nothing behind when they leave while their body is unpacked", async ()
   const { port } = await start({ echo: { backend: "(shape=4)Fault" } });
   const buffered = async (): Promise<number> => {
     const text = (await ask(port, "/metrics")).body.toString();
-    return Number(/^trtpipe_http_buffered_bytes (\d+)$/m.exec(text)?.[1]);
+    return Number(/^trtpipe_buffered_bytes (\d+)$/m.exec(text)?.[1]);
   };
   const bomb = gzipSync(Buffer.alloc(100 * 2 ** 20));
   const path = "/v2/models/echo/infer";

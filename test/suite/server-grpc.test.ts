@@ -1,11 +1,16 @@
 /** The Open Inference Protocol over gRPC, by a client that is made from the same file. */
 
-import { connect as connectSocket } from "node:net";
 import type * as GrpcJs from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CONNECTION_BYTES, STREAM_BYTES, widensConnections } from "../../src/server/grpc-windows.ts";
+import {
+  CONNECTION_BYTES,
+  FRAME_BYTES,
+  STREAM_BYTES,
+  widensConnections,
+} from "../../src/server/grpc-windows.ts";
 import { identityModel, sumAndProductModel } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
+import { HTTP2_WINDOW_BYTES, windowsOf } from "../support/grpc-raw.ts";
 import { begin, connector } from "../support/grpc.ts";
 import type { Client, Message } from "../support/grpc.ts";
 import { rejection, sleep, within } from "../support/pipes.ts";
@@ -26,8 +31,6 @@ const refused = async (method: string, message: Message): Promise<[number, strin
 };
 
 const ROW_BYTES = 2 ** 20;
-/** What a connection begins with. */
-const HTTP2_WINDOW_BYTES = 65_535;
 
 beforeAll(async () => {
   running = await start(
@@ -155,10 +158,10 @@ describe("inference", () => {
 });
 
 describe("a connection", () => {
-  it("begins with windows that large requests fit into", async () => {
+  it("begins with windows and frames that large requests fit into", async () => {
     const windows = await within(windowsOf(running.grpcPort), "the first frames");
     const connection = widensConnections() ? CONNECTION_BYTES : HTTP2_WINDOW_BYTES;
-    expect(windows).toEqual({ stream: STREAM_BYTES, connection });
+    expect(windows).toEqual({ stream: STREAM_BYTES, frame: FRAME_BYTES, connection });
   });
 
   it("takes requests that are several times as large as its windows", async () => {
@@ -182,34 +185,6 @@ describe("a connection", () => {
     }
   });
 });
-
-/** What a server of HTTP/2 lets a client send before the client has sent anything. */
-function windowsOf(port: number): Promise<{ stream: number; connection: number }> {
-  const socket = connectSocket({ port, host: "127.0.0.1" });
-  socket.write(Buffer.from("505249202a20485454502f322e300d0a0d0a534d0d0a0d0a000000040000000000", "hex"));
-  let [stream, connection] = [0, widensConnections() ? 0 : HTTP2_WINDOW_BYTES];
-  let left = Buffer.alloc(0);
-  return new Promise((resolve, reject) => {
-    socket.on("error", reject);
-    socket.on("data", (chunk) => {
-      left = Buffer.concat([left, chunk]);
-      while (left.length >= 9 && left.length >= 9 + left.readUIntBE(0, 3)) {
-        const value = left.subarray(9, 9 + left.readUIntBE(0, 3));
-        // SETTINGS are pairs of a number, 4 for a stream's window, and a value. 8 is a WINDOW_UPDATE.
-        if (left[3] === 4) {
-          for (let at = 0; at < value.length; at += 6) {
-            if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
-          }
-        }
-        if (left[3] === 8) connection = HTTP2_WINDOW_BYTES + value.readUInt32BE(0);
-        left = left.subarray(9 + value.length);
-      }
-      if (stream === 0 || connection === 0) return;
-      socket.destroy();
-      resolve({ stream, connection });
-    });
-  });
-}
 
 describe("calls that end early", () => {
   const inFlight = async (): Promise<number> => {

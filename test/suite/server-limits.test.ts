@@ -161,7 +161,7 @@ describe("fat clients", () => {
 
 async function buffered(port: number): Promise<number> {
   const text = (await ask(port, "/metrics")).body.toString();
-  return Number(/^trtpipe_http_buffered_bytes (\d+)$/m.exec(text)?.[1]);
+  return Number(/^trtpipe_buffered_bytes (\d+)$/m.exec(text)?.[1]);
 }
 
 async function zeros(bytes: number): Promise<Buffer> {
