@@ -20,12 +20,14 @@ export function goals(results: Results): Goal[] {
     model: Served,
     clients: number,
     other: (ours: Row) => Row | undefined,
+    protocol: "http" | "grpc" = "http",
   ): number | undefined => {
-    const ours = best(NAMES.http, model, clients);
+    const ours = best(NAMES[protocol], model, clients);
     const row = ours && other(ours);
     return ours && row && results.ratio(ours, row, rate)?.median;
   };
-  const title = (model: Served, clients: number): string => `${model}, ${clients} connections, HTTP:`;
+  const title = (model: Served, clients: number, protocol = "HTTP"): string =>
+    `${model}, ${clients} connections, ${protocol}:`;
   return [
     ...SERVED.flatMap((model) =>
       CLIENTS.flatMap((clients) =>
@@ -37,10 +39,13 @@ export function goals(results: Results): Goal[] {
         }),
       ),
     ),
-    ...CLIENTS.map((clients) => {
-      const value = over("resnet18", clients, (ours) => baseline(ours, results));
-      return goal(`${title("resnet18", clients)} requests/s over the C loop's`, value, { atLeast: 0.88 });
-    }),
+    ...CLIENTS.flatMap((clients) =>
+      (["http", "grpc"] as const).map((protocol) => {
+        const value = over("resnet18", clients, (ours) => baseline(ours, results), protocol);
+        const name = title("resnet18", clients, { http: "HTTP", grpc: "gRPC" }[protocol]);
+        return goal(`${name} requests/s over the C loop's`, value, { atLeast: 0.88 });
+      }),
+    ),
     ...CLIENTS.map((clients) => {
       const value = over("mlp", clients, () => best(NAMES.batcher, "mlp", clients));
       return goal(`${title("mlp", clients)} requests/s over the node:http batcher's`, value, {
