@@ -1,6 +1,6 @@
 /**
- * Messages of gRPC as they come. grpc-js joins the pieces of each, which costs a large one a copy and its memory
- * once more, and counts none of them. Here they stay as they are, and count as bodies of HTTP do.
+ * Messages of gRPC as they come. grpc-js joins the pieces of each, which costs a large one a copy and its
+ * memory once more, and counts none of them. Here they stay as they are, and count as bodies of HTTP do.
  */
 
 import { Readable } from "node:stream";
@@ -107,7 +107,7 @@ class CallBodies {
       for (let at = 0; at < data.length;) at = this.#read(data, at, messages);
     } catch (error) {
       this.end();
-      this.#call.sendStatus(statusOf(error));
+      this.#call.sendStatus(refusalOf(error));
       return [];
     }
     return messages;
@@ -150,13 +150,12 @@ class CallBodies {
     });
   }
 
-  /** For a message that says it is compressed, or is not. Rejects with a status. */
+  /** For a message that says it is compressed, or is not. Rejects with Refusal. */
   decompress(message: Message, encoding: string): Message | Promise<Message> {
     if (encoding === "identity") return message;
     if (encoding !== "gzip" && encoding !== "deflate") {
       const details = `Cannot read a message whose grpc-encoding is "${encoding}"`;
-      // eslint-disable-next-line prefer-promise-reject-errors -- it is what grpc-js sends
-      return Promise.reject({ code: Grpc.unimplemented, details });
+      return Promise.reject(new Refusal(Grpc.unimplemented, details));
     }
     const body = this.#newBody();
     return new Promise((resolve, reject) => {
@@ -164,7 +163,7 @@ class CallBodies {
         message.drop();
         resolve(this.#message(body, false));
       };
-      readBody(Readable.from(message.chunks), encoding, body, done, (error) => reject(statusOf(error)));
+      readBody(Readable.from(message.chunks), encoding, body, done, (error) => reject(refusalOf(error)));
     });
   }
 
@@ -176,7 +175,20 @@ class CallBodies {
   }
 }
 
-function statusOf(error: unknown): { code: number; details: string } {
+/** With the status that grpc-js answers. */
+class Refusal extends Error {
+  readonly code: number;
+  readonly details: string;
+
+  constructor(code: number, details: string) {
+    super(details);
+    this.name = "Refusal";
+    this.code = code;
+    this.details = details;
+  }
+}
+
+function refusalOf(error: unknown): Refusal {
   const { grpc, message } = failureOf(error);
-  return { code: grpc, details: message };
+  return new Refusal(grpc, message);
 }

@@ -86,7 +86,7 @@ function lengthOf(wire: number, bytes: ByteCursor, head: number[]): number {
   }
 }
 
-/** Seven bits a byte, the low ones first; the last byte's high bit is clear. NaN where the bytes end before. */
+/** Seven bits a byte, the low ones first; the last byte's high bit is clear. NaN if the bytes end before. */
 function readVarint(bytes: ByteCursor, head: number[]): number {
   let value = 0;
   for (let scale = 1; bytes.left > 0; scale *= 128) {

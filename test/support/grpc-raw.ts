@@ -101,7 +101,8 @@ export function windowsOf(port: number): Promise<{ stream: number; frame: number
       left = Buffer.concat([left, chunk]);
       while (left.length >= 9 && left.length >= 9 + left.readUIntBE(0, 3)) {
         const value = left.subarray(9, 9 + left.readUIntBE(0, 3));
-        // SETTINGS are pairs of a number, 4 for a stream's window and 5 for a frame, and a value. 8 is a WINDOW_UPDATE.
+        // SETTINGS are pairs of a number, 4 for a stream's window and 5 for a frame, and a value. 8 is a
+        // WINDOW_UPDATE.
         if (left[3] === 4) {
           for (let at = 0; at < value.length; at += 6) {
             if (value.readUInt16BE(at) === 4) stream = value.readUInt32BE(at + 2);
