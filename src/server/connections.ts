@@ -32,7 +32,7 @@ interface Connection {
   bytesAtIdle: number;
 }
 
-const LOOK_EVERY_MS = 100;
+export const LOOK_EVERY_MS = 100;
 /** How long a connection may go on bringing requests while the server ends. */
 const DRAIN_IDLE_MS = 200;
 /** How long a client may take to close its side of a connection. */

@@ -32,6 +32,7 @@ const grpcOfHttp: Readonly<Record<number, number>> = {
   403: Grpc.permissionDenied,
   404: Grpc.notFound,
   405: Grpc.unimplemented,
+  408: Grpc.deadlineExceeded,
   413: Grpc.resourceExhausted,
   499: Grpc.cancelled,
   500: Grpc.internal,

@@ -6,7 +6,8 @@
 import { Readable } from "node:stream";
 import type { ServerInterceptor } from "@grpc/grpc-js";
 import { Body, readBody, tooLarge } from "./body.ts";
-import { Grpc, failureOf } from "./failure.ts";
+import { LOOK_EVERY_MS } from "./connections.ts";
+import { Grpc, RequestError, failureOf } from "./failure.ts";
 import type { Budget, Limits } from "./limits.ts";
 
 /** In front of each message: a byte that is 1 if it is compressed, and its length. */
@@ -50,20 +51,55 @@ interface BaseCall {
   sendStatus(status: { code: number; details: string }): void;
 }
 
-/** For a server of grpc-js. `failed` is called once if this grpc-js keeps elsewhere what is needed. */
-export function piecesInterceptor(budget: Budget, limits: Limits, failed: () => void): ServerInterceptor {
-  let hasFailed = false;
-  return (_, call) => {
+/** The messages of all calls of a server. */
+export class Messages {
+  readonly #budget: Budget;
+  readonly #limits: Limits;
+  readonly #calls = new Set<CallBodies>();
+  readonly #timer: NodeJS.Timeout;
+  #failed: (() => void) | null;
+
+  /** `failed` is called once if this grpc-js keeps elsewhere what is needed. */
+  constructor(budget: Budget, limits: Limits, failed: () => void) {
+    this.#budget = budget;
+    this.#limits = limits;
+    this.#failed = failed;
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** For a server of grpc-js. Nothing is done around its calls, so they are as good as ones that wrap them. */
+  readonly interceptor: ServerInterceptor = ({ requestStream }, call) => {
     const base = call as unknown as BaseCall;
-    if (isBaseCall(base)) {
-      takeOver(base, new CallBodies(base, budget, limits));
-    } else if (!hasFailed) {
-      hasFailed = true;
-      failed();
-    }
-    // Nothing is done around it, so it is as good as one that wraps it.
+    if (isBaseCall(base)) this.#takeOver(base, requestStream);
+    else this.#tellOnce();
     return call as ReturnType<ServerInterceptor>;
   };
+
+  destroy(): void {
+    clearInterval(this.#timer);
+  }
+
+  #takeOver(call: BaseCall, isStream: boolean): void {
+    const bodies = new CallBodies(call, isStream, this.#budget, this.#limits);
+    call.decoder = bodies;
+    call.decompressMessage = (message, encoding) => bodies.decompress(message, encoding);
+    this.#calls.add(bodies);
+    call.stream.once("close", () => {
+      this.#calls.delete(bodies);
+      bodies.end();
+    });
+  }
+
+  #tellOnce(): void {
+    this.#failed?.();
+    this.#failed = null;
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const bodies of this.#calls) bodies.look(nowMs);
+  }
 }
 
 function isBaseCall(call: Partial<BaseCall>): call is BaseCall {
@@ -74,15 +110,10 @@ function isBaseCall(call: Partial<BaseCall>): call is BaseCall {
   );
 }
 
-function takeOver(call: BaseCall, bodies: CallBodies): void {
-  call.decoder = bodies;
-  call.decompressMessage = (message, encoding) => bodies.decompress(message, encoding);
-  call.stream.once("close", () => bodies.end());
-}
-
 /** The messages of one call, from the wire until their bytes are used or the call ends. */
 class CallBodies {
   readonly #call: BaseCall;
+  readonly #isStream: boolean;
   readonly #budget: Budget;
   readonly #limits: Limits;
   readonly #bodies = new Set<Body>();
@@ -91,10 +122,16 @@ class CallBodies {
   /** Bytes of the message that is being read which are still to come, and what came. */
   #left = 0;
   #body: Body | null = null;
+  /** Since when a client has been sending, and what came since; Infinity: nothing is waited for. */
+  #sinceMs: number;
+  #received = 0;
   #ended = false;
 
-  constructor(call: BaseCall, budget: Budget, limits: Limits) {
+  /** Of a stream each message has its own time, and there may be any time between two. */
+  constructor(call: BaseCall, isStream: boolean, budget: Budget, limits: Limits) {
     this.#call = call;
+    this.#isStream = isStream;
+    this.#sinceMs = isStream ? Infinity : performance.now();
     this.#budget = budget;
     this.#limits = limits;
   }
@@ -106,11 +143,24 @@ class CallBodies {
     try {
       for (let at = 0; at < data.length;) at = this.#read(data, at, messages);
     } catch (error) {
-      this.end();
-      this.#call.sendStatus(refusalOf(error));
+      this.#refuse(error);
       return [];
     }
     return messages;
+  }
+
+  /** Ends the call if its client is too slow. */
+  look(nowMs: number): void {
+    const { transferMs, transferBytesPerS } = this.#limits;
+    const overMs = nowMs - this.#sinceMs - transferMs;
+    if (overMs <= 0 || this.#ended || this.#call.stream.readableEnded) return;
+    if ((overMs / 1000) * transferBytesPerS <= this.#received) return;
+    this.#refuse(new RequestError(408, "Cannot wait for the rest of the message any longer"));
+  }
+
+  #refuse(error: unknown): void {
+    this.end();
+    this.#call.sendStatus(refusalOf(error));
   }
 
   /** Reads a part of `data` from `at` on, and returns where the next begins. */
@@ -124,15 +174,19 @@ class CallBodies {
       this.#left = this.#prefix.readUInt32BE(1);
       if (this.#left > this.#limits.bodyBytes) throw tooLarge(this.#limits);
       this.#body = this.#newBody();
+      if (this.#isStream) this.#sinceMs = performance.now();
+      this.#received = 0;
     } else {
       const chunk = data.subarray(at, at + this.#left);
       this.#body.add(chunk);
       this.#left -= chunk.length;
+      this.#received += chunk.length;
       end += chunk.length;
     }
     if (this.#left === 0) {
       messages.push(this.#message(this.#body, this.#prefix[0] === 1));
       this.#body = null;
+      if (this.#isStream) this.#sinceMs = Infinity;
     }
     return end;
   }

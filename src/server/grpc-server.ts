@@ -8,8 +8,9 @@ import type { Log } from "../index.ts";
 import { Cancel } from "./cancel.ts";
 import type { Catalog } from "./catalog.ts";
 import { EXTENSIONS, configOf, metadataOf, statsOf } from "./describe.ts";
-import { piecesInterceptor } from "./grpc-body.ts";
+import { Messages } from "./grpc-body.ts";
 import { ClientGone, Grpc, RequestError, failureOf } from "./failure.ts";
+import { setUpConnections } from "./grpc-connections.ts";
 import { loadService } from "./grpc-definition.ts";
 import { Health } from "./grpc-health.ts";
 import { grpcReply, readGrpcRequest } from "./grpc-request.ts";
@@ -17,7 +18,6 @@ import type { InferMessage } from "./grpc-message.ts";
 import { InferStream } from "./grpc-stream.ts";
 import type { InferRequest } from "./infer-request.ts";
 import type { StreamCall } from "./grpc-stream.ts";
-import { widenWindows } from "./grpc-windows.ts";
 import type { Budget, Limits } from "./limits.ts";
 import { ListenError } from "./listen-error.ts";
 import type { ServedModel } from "./served-model.ts";
@@ -63,6 +63,7 @@ export class GrpcServer {
   readonly #options: GrpcOptions;
   readonly #packages: GrpcPackages;
   readonly #server: GrpcJs.Server;
+  readonly #messages: Messages;
   readonly #cancels = new Set<Cancel>();
   readonly #streams = new Set<InferStream>();
   readonly #health: Health;
@@ -70,6 +71,9 @@ export class GrpcServer {
   constructor(options: GrpcOptions, packages: GrpcPackages) {
     this.#options = options;
     this.#packages = packages;
+    this.#messages = new Messages(options.budget, options.limits, () =>
+      options.log("warn", "Cannot read gRPC in pieces: large requests take longer, and more memory", {}),
+    );
     // What it would write to stderr by itself is no line of JSON, and comes as an error besides.
     packages.grpc.setLogger({
       error: (text: unknown) => options.log("debug", `grpc-js: ${String(text)}`, {}),
@@ -83,11 +87,7 @@ export class GrpcServer {
       // A client that is gone without a word is noticed.
       "grpc.keepalive_time_ms": 30_000,
       "grpc.keepalive_timeout_ms": 10_000,
-      interceptors: [
-        piecesInterceptor(options.budget, options.limits, () =>
-          options.log("warn", "Cannot read gRPC in pieces: large requests take longer, and more memory", {}),
-        ),
-      ],
+      interceptors: [this.#messages.interceptor],
     });
     const inference = loadService(packages.loader, "inference.proto", "inference.GRPCInferenceService");
     this.#server.addService(inference, this.#handlers());
@@ -111,8 +111,9 @@ export class GrpcServer {
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (error, bound) => {
         if (error) return reject(new ListenError("gRPC", host, port, "--grpc-port", error));
-        if (!widenWindows(this.#server)) {
-          this.#options.log("warn", "Cannot widen the windows of gRPC: large requests take longer", {});
+        if (!setUpConnections(this.#server, this.#options.limits.connections)) {
+          const text = "Cannot set up connections of gRPC: large requests take longer, and any number comes";
+          this.#options.log("warn", text, {});
         }
         resolve(bound);
       });
@@ -132,6 +133,7 @@ export class GrpcServer {
   }
 
   destroy(): void {
+    this.#messages.destroy();
     this.#server.forceShutdown();
   }
 

@@ -7,23 +7,27 @@ import { sumAndProductModel } from "../models.ts";
 import { encoded, framed, rawCall, rawConnector } from "../support/grpc-raw.ts";
 import type { RawAnswer } from "../support/grpc-raw.ts";
 import type { Message } from "../support/grpc.ts";
-import { within } from "../support/pipes.ts";
+import { sleep, within } from "../support/pipes.ts";
 import { ask, starter } from "../support/server.ts";
 import type { Running } from "../support/server.ts";
 
 const MIB = 2 ** 20;
 const start = starter(afterAll);
 const connect = rawConnector(afterAll);
+const models = {
+  pair: { backend: "OnnxTensor", model: sumAndProductModel(), max: 4 },
+  echo: { backend: `(shape=${MIB / 4})Identity`, max: 1 },
+};
+const TRANSFER_MS = 300;
 let running: Running;
+let slow: Running;
 let session: ClientHttp2Session;
 
 beforeAll(async () => {
-  const models = {
-    pair: { backend: "OnnxTensor", model: sumAndProductModel(), max: 4 },
-    echo: { backend: `(shape=${MIB / 4})Identity`, max: 1 },
-  };
   const limits = { bodyBytes: 16 * MIB, bufferedBytes: 24 * MIB };
   running = await start(models, { grpcPort: 0, limits });
+  const patience = { transferMs: TRANSFER_MS, transferBytesPerS: 1024 };
+  slow = await start(models, { grpcPort: 0, limits: patience });
   session = connect(running.grpcPort!);
 });
 
@@ -53,8 +57,8 @@ function* cut(bytes: Buffer, size: number): Iterable<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function bufferedBytes(): Promise<number> {
-  const text = (await ask(running.port, "/metrics")).body.toString();
+async function bufferedBytes(port = running.port): Promise<number> {
+  const text = (await ask(port, "/metrics")).body.toString();
   return Number(/^trtpipe_buffered_bytes (\d+)$/m.exec(text)?.[1]);
 }
 
@@ -107,7 +111,7 @@ describe("a compressed message", () => {
   ])("is refused when it %s", async (_, encoding, message, status) => {
     const answer = await send([framed(message, true)], { "grpc-encoding": encoding });
     expect(answer).toMatchObject({ status, details: expect.stringMatching(/^Cannot /) as string });
-    await expect.poll(bufferedBytes).toBe(0);
+    await expect.poll(() => bufferedBytes()).toBe(0);
   });
 });
 
@@ -117,13 +121,13 @@ describe("messages together", () => {
     await new Promise((resolve) =>
       fat.stream.write(framed(Buffer.alloc(11 * MIB), false, 12 * MIB), resolve),
     );
-    await expect.poll(bufferedBytes).toBe(11 * MIB);
+    await expect.poll(() => bufferedBytes()).toBe(11 * MIB);
     const more = encoded({ ...echo(8), raw_input_contents: [Buffer.alloc(8 * MIB)] });
     const refused = await send([framed(more)]);
     expect(refused).toMatchObject({ status: 14, details: expect.stringContaining("into memory") as string });
     expect(await send([framed(pair)])).toMatchObject(right);
     fat.stream.close();
-    await expect.poll(bufferedBytes).toBe(0);
+    await expect.poll(() => bufferedBytes()).toBe(0);
     expect((await send([framed(more)])).status).toBe(0);
   });
 
@@ -131,6 +135,51 @@ describe("messages together", () => {
     const { stream, answer } = rawCall(session);
     stream.write(framed(Buffer.alloc(0), false, 16 * MIB + 1));
     expect(await within(answer, "an answer")).toMatchObject({ status: 8 });
+  });
+});
+
+describe("a client that is slow", () => {
+  it.each<[string, Buffer]>([
+    ["a part of a message", framed(pair, false, MIB)],
+    ["a message, and not that it is the last", framed(pair)],
+    ["nothing", Buffer.alloc(0)],
+  ])("is told so when it sends %s", async (_, bytes) => {
+    const { stream, answer } = rawCall(connect(slow.grpcPort!));
+    stream.write(bytes);
+    const told = { status: 4, details: "Cannot wait for the rest of the message any longer" };
+    expect(await within(answer, "an answer")).toMatchObject(told);
+    await expect.poll(() => bufferedBytes(slow.port)).toBe(0);
+  });
+
+  it("may wait between the messages of a stream, and not in one", async () => {
+    const path = "/inference.GRPCInferenceService/ModelStreamInfer";
+    const { stream, answer } = rawCall(connect(slow.grpcPort!), { ":path": path });
+    let came = 0;
+    stream.on("data", () => came++);
+    for (let i = 1; i <= 2; i++) {
+      await sleep(2 * TRANSFER_MS + 200);
+      stream.write(framed(pair));
+      await expect.poll(() => came).toBeGreaterThanOrEqual(i);
+    }
+    stream.write(framed(pair).subarray(0, -1));
+    expect(await within(answer, "the end")).toMatchObject({ status: 4 });
+  });
+});
+
+describe("connections", () => {
+  it("are limited, and one that ends makes room", async () => {
+    const { grpcPort } = await start(models, { grpcPort: 0, limits: { connections: 2 } });
+    const ask1 = (): [ClientHttp2Session, Promise<RawAnswer>] => {
+      const own = connect(grpcPort!);
+      const { stream, answer } = rawCall(own);
+      stream.end(framed(pair));
+      return [own, within(answer, "an answer")];
+    };
+    const [[first, one], [, two]] = [ask1(), ask1()];
+    expect(await Promise.all([one, two])).toMatchObject([right, right]);
+    expect((await ask1()[1]).status).toBeNaN();
+    first.destroy();
+    await expect.poll(async () => (await ask1()[1]).status).toBe(0);
   });
 });
 

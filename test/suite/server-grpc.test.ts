@@ -7,7 +7,7 @@ import {
   FRAME_BYTES,
   STREAM_BYTES,
   widensConnections,
-} from "../../src/server/grpc-windows.ts";
+} from "../../src/server/grpc-connections.ts";
 import { identityModel, sumAndProductModel } from "../models.ts";
 import { Fault, useFaultLibrary } from "../support/fault.ts";
 import { HTTP2_WINDOW_BYTES, windowsOf } from "../support/grpc-raw.ts";

@@ -7,7 +7,7 @@ import { connect as connectSocket } from "node:net";
 import { join } from "node:path";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 import type * as ProtoLoader from "@grpc/proto-loader";
-import { widensConnections } from "../../src/server/grpc-windows.ts";
+import { widensConnections } from "../../src/server/grpc-connections.ts";
 import { root } from "../tidy/sources.ts";
 import type { Message } from "./grpc.ts";
 
@@ -50,6 +50,7 @@ export function rawConnector(hook: (close: () => void) => void): (port: number) 
   };
 }
 
+/** Of ModelInfer, unless the headers say otherwise. */
 export function rawCall(session: ClientHttp2Session, headers: Record<string, string> = {}): RawCall {
   const stream = session.request({
     ":method": "POST",

@@ -1,4 +1,4 @@
-/** Flow control of the gRPC server: how much a client may send before it must wait for this side. */
+/** Connections of gRPC: how many, and how much a client may send before it must wait for this side. */
 
 import type { Http2Server, ServerHttp2Session } from "node:http2";
 import type { Server } from "@grpc/grpc-js";
@@ -21,13 +21,19 @@ export const FRAME_BYTES: number = 256 * 1024;
  * For connections to come; call it when the server listens. grpc-js has an option for its clients and none
  * for its servers, so this asks the HTTP/2 servers that it keeps. False if it keeps them elsewhere.
  */
-export function widenWindows(server: Server): boolean {
+export function setUpConnections(server: Server, connections: number): boolean {
   const { http2Servers } = server as unknown as { http2Servers?: ReadonlyMap<Http2Server, unknown> };
   if (!(http2Servers instanceof Map) || http2Servers.size === 0) return false;
+  let open = 0;
   for (const http2 of http2Servers.keys()) {
     http2.updateSettings({ initialWindowSize: STREAM_BYTES, maxFrameSize: FRAME_BYTES });
-    if (!widensConnections()) continue;
-    http2.on("session", (session: ServerHttp2Session) => session.setLocalWindowSize(CONNECTION_BYTES));
+    http2.on("session", (session: ServerHttp2Session) => {
+      // Clients of gRPC keep theirs, so no other is idle for being silent.
+      if (open >= connections) return session.destroy();
+      open++;
+      session.once("close", () => open--);
+      if (widensConnections()) session.setLocalWindowSize(CONNECTION_BYTES);
+    });
   }
   return true;
 }
