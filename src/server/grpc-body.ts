@@ -68,7 +68,7 @@ export class Messages {
     this.#timer.unref();
   }
 
-  /** For a server of grpc-js. Nothing is done around its calls, so they are as good as ones that wrap them. */
+  /** For a server of grpc-js. Nothing is done around its calls, so they do for ones that wrap them. */
   readonly interceptor: ServerInterceptor = ({ requestStream }, call) => {
     const base = call as unknown as BaseCall;
     if (isBaseCall(base)) this.#takeOver(base, requestStream);
