@@ -41,8 +41,9 @@ const Wire = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 /** `parse` reads a message that is in one piece. */
 export function readInferMessage(parse: (bytes: Buffer) => object, message: Message | Buffer): InferMessage {
   const chunks = message instanceof Message ? message.chunks : [message];
-  const split = splitRaw(new ByteCursor(chunks));
-  const parsed = parse(Buffer.concat(split?.others ?? chunks)) as ParsedMessage;
+  // In one piece there is nothing to join: what is parsed shows to where it lies.
+  const split = chunks.length > 1 ? splitRaw(new ByteCursor(chunks)) : null;
+  const parsed = parse(joined(split?.others ?? chunks)) as ParsedMessage;
   const request: InferMessage = {
     ...parsed,
     raw_input_contents: split?.raw ?? parsed.raw_input_contents.map((bytes) => [bytes]),
@@ -52,6 +53,10 @@ export function readInferMessage(parse: (bytes: Buffer) => object, message: Mess
     },
   };
   return request;
+}
+
+function joined(chunks: readonly Uint8Array[]): Buffer {
+  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
 }
 
 /** Each value of `raw_input_contents`, and all other fields; null for what is no message, or has groups. */

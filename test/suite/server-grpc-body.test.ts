@@ -83,6 +83,7 @@ describe("a message", () => {
     ["has a wire type that there is not", Buffer.concat([hex("47"), pair])],
     ["has a length without an end", Buffer.concat([pair, hex("3affffffffffffffffffff01")])],
   ])("is refused when it %s", async (_, message) => {
+    expect((await send(cut(framed(message), 16))).status).toBe(13);
     expect((await send([framed(message)])).status).toBe(13);
     expect(await bufferedBytes()).toBe(0);
   });
